@@ -1,0 +1,15 @@
+export {
+  alreadyExists,
+  conflict,
+  failedPrecondition,
+  invalidArgument,
+  MeshError,
+  notFound,
+  permissionDenied,
+  resourceExhausted,
+  toError,
+  unauthenticated,
+  unavailable,
+  type ErrorCode,
+  type ErrorDetails,
+} from "./mesh-error.ts";
