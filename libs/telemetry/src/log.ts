@@ -1,0 +1,102 @@
+import { writeSync } from "node:fs";
+
+import { pino, type DestinationStream, type Logger } from "pino";
+
+/** The logger: a constant lower-case message and snake_case fields, `log.info({ agent_id }, "sidecar attached")`. */
+export type Log = Logger;
+
+/** How a log is written. */
+export interface LogOptions {
+  /** The process that writes, for example `gateway`. */
+  service: string;
+  /** The lowest level that is written: `trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`. Default `info`. */
+  level?: string;
+  /** The file descriptor written to. Default 1, standard output. */
+  destination?: number;
+  /** One readable line instead of JSON. */
+  pretty?: boolean;
+}
+
+const SECRET_FIELDS = [
+  "token",
+  "access_token",
+  "accessToken",
+  "join_token",
+  "joinToken",
+  "operator_token",
+  "operatorToken",
+  "authorization",
+  "Authorization",
+  "cookie",
+  "Cookie",
+  '["set-cookie"]',
+  '["x-api-key"]',
+  "password",
+  "secret",
+  "api_key",
+  "apiKey",
+  "private_key",
+  "privateKey",
+];
+
+// What looks like a credential is cut wherever it stands, also inside the text of an error.
+const SECRET_SHAPES =
+  /\bohm_[0-9A-Za-z]{8,}|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]+|\b[Bb]earer [\w.~+/=-]{8,}|\bsk-[\w-]{16,}|\bAIza[\w-]{30,}|(?<=:\/\/[^\s:@/"]{0,200}:)[^\s@/"]+(?=@)/g;
+
+/** The text with everything cut that looks like a credential. */
+export function redactText(text: string): string {
+  return text.replace(SECRET_SHAPES, "[redacted]");
+}
+
+/** Creates the log of a process. Credentials are cut: by the name of their field and by their shape. */
+export function createLog(options: LogOptions): Log {
+  const fd = options.destination ?? 1;
+  const paths = SECRET_FIELDS.flatMap((field) =>
+    field.startsWith("[") ? [field, `*${field}`, `*.*${field}`] : [field, `*.${field}`, `*.*.${field}`],
+  );
+  const destination: DestinationStream = options.pretty
+    ? { write: (line) => writeLine(fd, prettyLine(line)) }
+    : lineDestination(fd);
+  return pino(
+    {
+      level: options.level ?? "info",
+      base: { service: options.service, pid: process.pid },
+      messageKey: "message",
+      errorKey: "error",
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: pino.stdSerializers.errWithCause, err: pino.stdSerializers.errWithCause },
+      redact: { paths, censor: "[redacted]" },
+      hooks: { streamWrite: redactText },
+    },
+    destination,
+  );
+}
+
+function lineDestination(fd: number): DestinationStream {
+  const stream = pino.destination({ dest: fd, sync: true });
+  // A full disk must not take the process down: the line is lost, the work goes on.
+  stream.on("error", () => {});
+  return stream;
+}
+
+const META = new Set(["level", "time", "service", "pid", "message"]);
+
+function prettyLine(line: string): string {
+  const record = JSON.parse(line) as Record<string, unknown>;
+  const fields = Object.entries(record)
+    .filter(([key]) => !META.has(key))
+    .map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+  const time = String(record["time"]).slice(11, 23);
+  return (
+    [time, String(record["level"]).toUpperCase().padEnd(5), String(record["message"] ?? ""), ...fields].join(" ") + "\n"
+  );
+}
+
+function writeLine(fd: number, line: string): void {
+  try {
+    writeSync(fd, line);
+  } catch {
+    // A log that can't be written must not take the process down: the reader of a pipe may be gone.
+  }
+}
