@@ -1,0 +1,37 @@
+/** The known name that a mistyped one most likely meant; undefined when none is near. Upper and lower case count alike. */
+export function nearestName(typed: string, known: Iterable<string>): string | undefined {
+  if (typed.length > 100) return undefined;
+  let best: string | undefined;
+  let bestDistance = Math.max(1, Math.floor(typed.length / 3)) + 1;
+  for (const name of known) {
+    if (Math.abs(name.length - typed.length) >= bestDistance) continue;
+    const distance = editDistance(fold(typed), fold(name));
+    if (distance < bestDistance) {
+      best = name;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** `did you mean "x"?`, else the given sentence. */
+export function didYouMean(typed: string, known: Iterable<string>, otherwise = ""): string {
+  const near = nearestName(typed, known);
+  return near === undefined ? otherwise : `did you mean "${near}"?`;
+}
+
+const fold = (name: string): string => name.toLowerCase().replaceAll(/[-_]/g, "");
+
+/** Levenshtein distance, two rows at a time. */
+function editDistance(left: string, right: string): number {
+  let before = Array.from({ length: right.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= left.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= right.length; j++) {
+      const same = left[i - 1] === right[j - 1] ? 0 : 1;
+      row.push(Math.min((before[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (before[j - 1] ?? 0) + same));
+    }
+    before = row;
+  }
+  return before[right.length] ?? 0;
+}
