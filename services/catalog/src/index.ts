@@ -1,0 +1,2 @@
+export type { AgentCatalog, Caller, CatalogService, CatalogServiceOptions, ResourceChange } from "./catalog-ports.ts";
+export { catalogMigrations, createCatalogService } from "./catalog-service.ts";

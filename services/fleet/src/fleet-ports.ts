@@ -1,0 +1,131 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import type { ConnectRouter } from "@connectrpc/connect";
+import type { Database, Queryable } from "@openhermit/postgres";
+import type { Event } from "@openhermit/protocol/activity/v1/event";
+import type { Agent, AgentSpec, AgentState, Provider } from "@openhermit/protocol/fleet/v1/agent";
+import type { Log } from "@openhermit/telemetry";
+import type { LauncherOptions } from "./launcher/process-launcher.ts";
+
+/** Who calls, as far as the fleet cares: whose name stands in the log. */
+export type Caller = { kind: "principal"; id: string } | { kind: "sidecar" } | { kind: "anonymous" };
+
+/** What the fleet needs of other domains. */
+export interface FleetPorts {
+  /** Makes a single-use token with which the sidecar may join to host the agents. */
+  createJoinToken(sidecarId: string, agentIds: string[]): Promise<{ joinToken: string }>;
+  /** Tells the sidecar, if it is attached here, to finish its turns and end its stream; resolves when it has, or after graceMs. */
+  drainSidecar(sidecarId: string, graceMs: number): Promise<void>;
+  /** Fences the sidecar: its streams end and its key is worth nothing until it joins again. */
+  revokeSidecar(sidecarId: string): Promise<void>;
+  /** The URL at which sidecars on this host reach this gateway. Asked at each start of a sidecar. */
+  gatewayUrl(): string;
+  /** Stores events of the gateway's own. */
+  recordEvents(events: Event[]): Promise<void>;
+  /** The agent is deleted: forget what is kept only for it. */
+  forgetAgent(agentId: string): Promise<void>;
+  /** The part of the catalogue in each agent's generation, for all asked agents in one statement. */
+  catalogRevisions(agentIds: readonly string[]): Promise<ReadonlyMap<string, bigint>>;
+}
+
+/** What the fleet is made of. */
+export interface FleetServiceOptions {
+  database: Database;
+  log: Log;
+  caller: (context: HandlerContext) => Caller;
+  ports: FleetPorts;
+  /** Starts sidecars on this host. Without it this gateway only observes. */
+  launcher?: LauncherOptions;
+  /** The value of OLLAMA_HOST: where the built-in provider `ollama` is. Default 127.0.0.1:11434. */
+  ollamaHost?: string;
+  /** How long another gateway may be silent before its sidecars are taken over, in milliseconds. Default 20,000. */
+  leaseMs?: number;
+}
+
+/** What a snapshot says about an agent itself. */
+export interface SnapshotSource {
+  agentId: string;
+  displayName: string;
+  /** Every turn limit is set. */
+  spec: AgentSpec;
+  provider: Provider;
+  /** The fleet's part of the generation; never falls, also not when the agent is deleted and created again. */
+  revision: bigint;
+}
+
+/** A link as the mesh sees it. */
+export interface Link {
+  sidecarId: string;
+  agentIds: readonly string[];
+  host: string;
+  pid: number;
+  version: string;
+  epoch: bigint;
+  instanceId: string;
+}
+
+/** Why a link ended. */
+export type DetachReason = "lost" | "drained" | "replaced" | "lease";
+
+/** What was, or with dryRun would be, done to one resource. */
+export interface ResourceChange {
+  id: string;
+  action: "create" | "update" | "none";
+  /** Of an update: what changed, as it stands in a manifest. */
+  fields: readonly { path: string; before: string; after: string }[];
+}
+
+/** One agent, as health and other readers see it. */
+export interface AgentView {
+  agentId: string;
+  displayName: string;
+  desired: "running" | "stopped";
+  state: AgentState;
+  stateSince: Date;
+  detail: string;
+}
+
+/** The fleet domain. */
+export interface FleetService {
+  routes(router: ConnectRouter): void;
+  /** Begins to watch, supervise and write what is observed; does not wait for the database. Call it when the gateway listens. */
+  start(): void;
+  /** Lets sidecars run on and forgets them. Idempotent. */
+  close(): Promise<void>;
+  /** Ends all sidecars that this gateway started, side by side, each with this time for its turns. No sidecar starts afterwards. */
+  stopAll(graceMs: number): Promise<void>;
+
+  /** Whether a turn may go to the agent; from memory. Throws unavailable as long as the agents were never read. */
+  agentForTurn(agentId: string): { state: "unknown" | "stopped" | "ready" };
+  /** The ids of all agents, from memory, in order. */
+  knownAgentIds(): readonly string[];
+  /** The state of all agents, in order of their ids. Without a database: what this gateway itself has seen. */
+  agents(): Promise<AgentView[]>;
+  /** What snapshots are compiled from, in one statement. Unknown agents are left out. */
+  snapshotSources(agentIds: readonly string[]): Promise<SnapshotSource[]>;
+  /** Throws not_found for an unknown agent and failed_precondition for one that a gateway starts itself. */
+  mayJoinExternally(agentIds: readonly string[]): Promise<void>;
+  /** Calls back when what snapshots are compiled from may have changed, on any gateway. Returns how to stop that. */
+  onChanged(callback: (agentIds: readonly string[] | "all") => void): () => void;
+  /** Reads the agents into memory now, for example after a manifest was applied, so that the next turn finds them. */
+  refresh(): Promise<void>;
+
+  /** The mesh ports. They return at once; what they say is stored soon, and again after an outage. */
+  sidecarAttached(link: Link): Promise<void>;
+  sidecarDetached(link: {
+    sidecarId: string;
+    agentIds: readonly string[];
+    epoch: bigint;
+    reason: DetachReason;
+  }): Promise<void>;
+  snapshotAnswered(answer: { agentId: string; generation: bigint; rejectedReason: string }): Promise<void>;
+
+  /** The manifest ports, each within the given transaction. */
+  providerNames(tx: Queryable): Promise<readonly string[]>;
+  agentIds(tx: Queryable): Promise<readonly string[]>;
+  applyProviders(
+    tx: Queryable,
+    providers: readonly Provider[],
+    options: { dryRun: boolean },
+  ): Promise<ResourceChange[]>;
+  applyAgents(tx: Queryable, agents: readonly Agent[], options: { dryRun: boolean }): Promise<ResourceChange[]>;
+}

@@ -1,0 +1,13 @@
+export type {
+  AgentView,
+  Caller,
+  DetachReason,
+  FleetPorts,
+  FleetService,
+  FleetServiceOptions,
+  Link,
+  ResourceChange,
+  SnapshotSource,
+} from "./fleet-ports.ts";
+export { createFleetService, fleetMigrations } from "./fleet-service.ts";
+export type { LauncherOptions } from "./launcher/process-launcher.ts";
