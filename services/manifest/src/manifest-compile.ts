@@ -79,7 +79,7 @@ export function compileManifest(source: ManifestSource, known: KnownNames, conte
 
 function checkModel(model: string, path: string[], providers: ReadonlySet<string>, problems: ProblemList): void {
   const provider = MODEL.exec(model)?.[1];
-  if (provider === undefined) {
+  if (provider === undefined || model.length > 200) {
     const hint = "for example offline/echo or anthropic/claude-sonnet-4-5";
     problems.add(path, `"${model.slice(0, 80)}" is not a model: write provider/model`, hint);
   } else if (!providers.has(provider)) {
@@ -221,7 +221,7 @@ function compileMcpServer(id: string, source: McpServerSource, context: CompileC
             },
           },
   });
-  checkRules(McpServerSchema, message, path, problems);
+  if (given || url !== undefined) checkRules(McpServerSchema, message, path, problems);
   return message;
 }
 

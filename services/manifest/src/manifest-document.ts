@@ -1,4 +1,4 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node } from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Scalar } from "yaml";
 
 /** A place in a manifest: line and column, both from 1. */
 export interface Position {
@@ -51,6 +51,8 @@ export interface ManifestDocument {
 /** More values than any fleet has; reached only by aliases that multiply. */
 const MAX_NODES = 100_000;
 const MAX_DEPTH = 32;
+/** What the parser says when nesting has used up the stack. */
+const DEEP = /call stack|RangeError/;
 const START: Position = { line: 1, column: 1 };
 
 /** Which part of a path's last step is meant: its key or its value. */
@@ -98,14 +100,16 @@ export function readManifestDocument(text: string): ManifestDocument {
       logLevel: "error",
     });
     for (const error of [...document.errors, ...document.warnings]) {
-      problems.push({ at: at(error.pos[0]), path: [], message: sentence(error.message), hint: hintFor(error.code) });
+      const message = DEEP.test(error.message) ? "the file is nested too deeply" : sentence(error.message);
+      problems.push({ at: at(error.pos[0]), path: [], message, hint: hintFor(error.code) });
     }
     if (document.errors.length > 0) return { root: undefined, problems };
     const root = document.contents === null ? undefined : createReader(at, problems).read(document.contents, [], 0);
     return { root, problems };
   } catch (error) {
-    const deep = error instanceof RangeError;
-    const message = deep ? "the file is nested too deeply" : `the file is not YAML: ${sentence(String(error))}`;
+    const message = DEEP.test(String(error))
+      ? "the file is nested too deeply"
+      : `the file is not YAML: ${sentence(String(error))}`;
     return { root: undefined, problems: [...problems, { at: START, path: [], message, hint: "" }] };
   }
 }
@@ -155,9 +159,7 @@ function createReader(at: (offset: number) => Position, problems: SyntaxProblem[
         return { kind: "list", at: position, items: items.filter((item) => item !== undefined) };
       }
       if (isScalar(node)) {
-        const { value, source } = node as { value: unknown; source?: string };
-        const plain = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
-        return { kind: "scalar", at: position, value: plain ? value : null, source: source ?? String(value ?? "") };
+        return { kind: "scalar", at: position, value: plain(node.value), source: sourceOf(node) };
       }
       return { kind: "scalar", at: position, value: null, source: "" };
     } finally {
@@ -179,7 +181,7 @@ function createReader(at: (offset: number) => Position, problems: SyntaxProblem[
         problems.push({ at: keyAt, path, message: "a key must be plain text", hint: "" });
         continue;
       }
-      const key = pair.key.value === null ? "" : String(pair.key.source ?? pair.key.value);
+      const key = pair.key.value === null ? "" : sourceOf(pair.key);
       const before = entries.get(key);
       if (before) {
         const message = `"${key}" stands twice; the first is in line ${before.at.line}`;
@@ -193,6 +195,15 @@ function createReader(at: (offset: number) => Position, problems: SyntaxProblem[
   }
 
   return { read };
+}
+
+function plain(value: unknown): ManifestScalar["value"] {
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : null;
+}
+
+/** The characters of a scalar in the file. */
+function sourceOf(scalar: Scalar): string {
+  return scalar.source ?? String(plain(scalar.value) ?? "");
 }
 
 function sentence(message: string): string {

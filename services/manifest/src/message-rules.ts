@@ -6,6 +6,9 @@ import type { ProblemList } from "./problem-list.ts";
 /** Message fields that group what a manifest writes at one level. */
 const LEVELS = new Set(["spec", "transport", "stdio", "http"]);
 
+/** Fields that compiling checks itself, with better words. */
+const CHECKED_BEFORE = new Set(["id", "name", "model"]);
+
 /** Checks a compiled message and adds what breaks a rule to the problems. */
 export type CheckRules = <Desc extends DescMessage>(
   schema: Desc,
@@ -29,7 +32,7 @@ export function createRuleCheck(): CheckRules {
     if (result.kind === "valid") return;
     for (const violation of result.violations) {
       const field = manifestField(violation);
-      if (field.length === 0 || field[0] === "id" || field[0] === "name") continue;
+      if (field.length === 0 || CHECKED_BEFORE.has(String(field[0]))) continue;
       const place = placeOf(field);
       if (problems.touches(place)) continue;
       problems.add(place, violation.message, "", violation.forKey ? "key" : "value");

@@ -2,7 +2,7 @@
 export function nearestName(typed: string, known: Iterable<string>): string | undefined {
   if (typed.length > 100) return undefined;
   let best: string | undefined;
-  let bestDistance = Math.max(1, Math.floor(typed.length / 3)) + 1;
+  let bestDistance = Math.max(1, Math.round(typed.length * 0.4)) + 1;
   for (const name of known) {
     if (Math.abs(name.length - typed.length) >= bestDistance) continue;
     const distance = editDistance(fold(typed), fold(name));

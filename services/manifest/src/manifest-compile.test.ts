@@ -1,0 +1,235 @@
+import { toJson } from "@bufbuild/protobuf";
+import { AgentSchema } from "@openhermit/protocol/fleet/v1/agent";
+import * as fc from "fast-check";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { compileManifest } from "./manifest-compile.ts";
+import { readManifestDocument } from "./manifest-document.ts";
+import { readManifest } from "./manifest-schema.ts";
+import { createRuleCheck } from "./message-rules.ts";
+import { createProblemList } from "./problem-list.ts";
+
+const KNOWN = { providerNames: ["anthropic", "offline", "ollama"], agentIds: ["elder"] };
+const checkRules = createRuleCheck();
+
+function compile(text: string, baseDirectory = "/fleet") {
+  const document = readManifestDocument(text);
+  const problems = createProblemList(document);
+  const source = readManifest(document.root, problems);
+  const compiled = compileManifest(source, KNOWN, { baseDirectory, problems, checkRules });
+  const told = problems.sorted();
+  return { ...compiled, problems: told, lines: told.map((p) => `${p.at.line}:${p.at.column} ${p.path}: ${p.message}`) };
+}
+
+const placesAreReal = (text: string): boolean => compile(text).problems.every(({ at }) => at.line > 0 && at.column > 0);
+
+describe("compileManifest", () => {
+  it("compiles the example fleet without a problem", () => {
+    const file = join(import.meta.dirname, "../../../examples/fleet/agents.yaml");
+    const { agents, mcpServers, lines } = compile(readFileSync(file, "utf8"), dirname(file));
+    expect(lines).toEqual([]);
+    expect(agents.map((agent) => agent.id)).toEqual(["one", "two", "three"]);
+    const transport = mcpServers[0]?.transport;
+    const script = transport?.case === "stdio" ? transport.value.args[0] : "";
+    expect(readFileSync(script ?? "", "utf8")).toContain("import");
+  });
+
+  it("fills an agent from the defaults, down to single limits", () => {
+    const { agents, lines } = compile(`
+defaults:
+  model: offline/echo
+  modelParameters: { temperature: 0.5, topP: 0.9 }
+  turnLimits: { maxSteps: 8, timeout: 1m30s }
+agents:
+  one:
+  two: { model: ollama/llama3.2, modelParameters: { temperature: 0 }, turnLimits: { timeout: 500ms }, labels: { tier: 1 } }
+`);
+    expect(lines).toEqual([]);
+    expect(agents.map((agent) => toJson(AgentSchema, agent))).toEqual([
+      {
+        id: "one",
+        displayName: "one",
+        spec: {
+          model: "offline/echo",
+          modelParameters: { temperature: 0.5, topP: 0.9 },
+          launcher: "LAUNCHER_PROCESS",
+          turnLimits: { maxSteps: 8, timeout: "90s" },
+        },
+      },
+      {
+        id: "two",
+        displayName: "two",
+        labels: { tier: "1" },
+        spec: {
+          model: "ollama/llama3.2",
+          modelParameters: { temperature: 0, topP: 0.9 },
+          launcher: "LAUNCHER_PROCESS",
+          turnLimits: { maxSteps: 8, timeout: "0.500s" },
+        },
+      },
+    ]);
+  });
+
+  it("resolves relative commands and arguments from the folder of the manifest", () => {
+    const text = 'mcpServers: { a: { command: ./run, args: [../x.js, -v, "--n=.", 8], agents: "*" } }';
+    const { mcpServers } = compile(text, "/srv/fleet");
+    expect(mcpServers[0]?.transport.value).toMatchObject({
+      command: "/srv/fleet/run",
+      args: ["/srv/x.js", "-v", "--n=.", "8"],
+    });
+    expect(compile(text, "").lines).toEqual([
+      '1:29 mcpServers.a.command: "./run" is relative, and the manifest came without a folder',
+      '1:43 mcpServers.a.args[0]: "../x.js" is relative, and the manifest came without a folder',
+    ]);
+  });
+
+  it("tells every problem at once, each at its place", () => {
+    const { problems, lines } = compile(`defaults:
+  instructions: be brief
+agents:
+  one:
+    modle: offline/echo
+  Two:
+    model: antropic/claude
+  one:
+    model: offline/echo
+  three:
+    model: echo
+    turnLimits: { timeout: 30, maxSteps: "8" }
+    modelParameters: { temperature: 3 }
+    displayName: 12
+providers:
+  local: { kind: openai-compatible, apiKeyEnv: sk-123 }
+mcpServers:
+  a: { command: node, url: ftp://x, agents: [one, tree] }
+  b: { url: "https://x.example", args: [1], headers: { authorization: "Bearer \${TOKEN}" } }
+  c:
+`);
+    expect(lines).toEqual([
+      '4:3 agents.one: agent "one" has no model',
+      '5:5 agents.one.modle: unknown key "modle"',
+      `6:3 agents.Two: "Two" can't be an agent's id: lower-case letters, digits and dashes, at most 63, starting with a letter`,
+      '7:12 agents.Two.model: provider "antropic" is not known',
+      '8:3 agents.one: "one" stands twice; the first is in line 4',
+      '11:12 agents.three.model: "echo" is not a model: write provider/model',
+      "12:28 agents.three.turnLimits.timeout: expected a duration, found the number 30",
+      '12:42 agents.three.turnLimits.maxSteps: expected a whole number, found "8"',
+      "13:37 agents.three.modelParameters.temperature: must be greater than or equal to 0 and less than or equal to 2",
+      "14:18 agents.three.displayName: expected text, found the number 12",
+      '16:3 providers.local: provider "local" has no baseUrl',
+      "16:48 providers.local.apiKeyEnv: not the name of an environment variable that holds a key",
+      '18:23 mcpServers.a.url: MCP server "a" has both command and url',
+      "18:28 mcpServers.a.url: not an http or https URL",
+      '18:51 mcpServers.a.agents[1]: agent "tree" does not exist',
+      '19:3 mcpServers.b: MCP server "b" does not say who uses it',
+      "19:34 mcpServers.b.args: args has no use with url",
+      "19:71 mcpServers.b.headers.authorization: ${TOKEN} would be passed on as it stands",
+      '20:3 mcpServers.c: MCP server "c" does not say who uses it',
+      '20:3 mcpServers.c: MCP server "c" has neither command nor url',
+    ]);
+    const hints = new Map(problems.map((problem) => [problem.path, problem.hint]));
+    expect(hints.get("agents.one.modle")).toBe('did you mean "model"?');
+    expect(hints.get("agents.Two.model")).toBe('did you mean "anthropic"?');
+    expect(hints.get("agents.three.turnLimits.timeout")).toBe("write 30s for seconds");
+    expect(hints.get("mcpServers.a.agents[1]")).toBe('did you mean "three"?');
+  });
+
+  it("tells a bad default once, where it stands", () => {
+    const { lines } = compile("defaults: { model: offline/echo, turnLimits: { maxSteps: 0 } }\nagents: { a: , b: }");
+    expect(lines).toEqual(["1:58 defaults.turnLimits.maxSteps: must be greater than 0 and less than or equal to 1000"]);
+  });
+
+  it("tells a syntax error with its line", () => {
+    expect(compile("agents:\n  one:\n    model: [a\n").lines[0]).toMatch(/^\d:\d+ : .*/);
+    expect(compile("agents:\n\tone: {}").lines.length).toBeGreaterThan(0);
+    expect(compile("").lines).toEqual(["1:1 : the manifest is empty"]);
+    expect(compile("a: 1\n---\nb: 2").lines).toHaveLength(1);
+  });
+
+  it("bounds aliases that multiply, aliases that contain themselves, and depth", () => {
+    const bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"];
+    for (let i = 1; i < 9; i++)
+      bomb.push(
+        `a${i}: &a${i} [${Array(10)
+          .fill(`*a${i - 1}`)
+          .join(", ")}]`,
+      );
+    const started = process.memoryUsage().heapUsed;
+    expect(compile(bomb.join("\n")).lines.join()).toContain("too many values");
+    expect(process.memoryUsage().heapUsed - started).toBeLessThan(200 * 1024 * 1024);
+    expect(compile("agents: &x { one: *x }").lines.join()).toContain("contains itself");
+    for (const depth of [40, 400_000]) {
+      expect(compile("[".repeat(depth) + "]".repeat(depth)).lines.join()).toContain("nested too deeply");
+    }
+    expect(
+      compile("defaults: { model: offline/echo }\nagents: { one: &d { instructions: hi }, two: *d }").lines,
+    ).toEqual([]);
+  });
+
+  it("keeps names of Object out of its way", () => {
+    const names = compile(
+      "agents: { constructor: { model: offline/echo }, one: { toString: 1, __proto__: { model: x } } }",
+    );
+    expect(names.agents[0]?.id).toBe("constructor");
+    expect(names.lines.filter((line) => line.includes("unknown key"))).toHaveLength(2);
+    expect(({} as { model?: string }).model).toBeUndefined();
+  });
+
+  it("takes any input without failing, and answers with messages or problems that have a place", () => {
+    const key = fc.constantFrom(
+      "defaults",
+      "agents",
+      "providers",
+      "mcpServers",
+      "model",
+      "args",
+      "one",
+      "env",
+      "url",
+      "<<",
+    );
+    const leaf = fc.oneof(
+      fc.string(),
+      fc.integer(),
+      fc.boolean(),
+      fc.constant(null),
+      fc.constantFrom("*", "&a", "30s", "./x"),
+    );
+    const { tree } = fc.letrec((tie) => ({
+      tree: fc.oneof({ maxDepth: 5 }, leaf, fc.dictionary(fc.oneof(key, fc.string()), tie("tree"))),
+    }));
+    const scribble = fc.array(
+      fc.constantFrom(
+        "agents",
+        ":",
+        "\n",
+        "  ",
+        "- ",
+        "[",
+        "{",
+        "}",
+        "&a ",
+        "*a",
+        "!!set",
+        '"',
+        "'",
+        "|",
+        "#",
+        "%",
+        "\t",
+        "? ",
+        "<<",
+        "\0",
+        "\u{1F600}",
+      ),
+    );
+    const properties = [
+      fc.property(tree, (value) => placesAreReal(JSON.stringify(value))),
+      fc.property(scribble, (parts) => placesAreReal(parts.join(""))),
+      fc.property(fc.string({ unit: "binary" }), placesAreReal),
+    ];
+    for (const property of properties)
+      expect(fc.check(property as fc.IProperty<unknown>, { numRuns: 300 })).toMatchObject({ failed: false });
+  });
+});
