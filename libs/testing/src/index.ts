@@ -1,0 +1,9 @@
+export type { ScriptedAnswer } from "./scripted-answer.ts";
+export {
+  startScriptedModel,
+  type Script,
+  type ScriptedModel,
+  type ScriptedModelOptions,
+  type ScriptedRequest,
+  type ScriptedRequestBody,
+} from "./scripted-model.ts";
