@@ -44,7 +44,7 @@ export interface TurnJournal {
 
 /** How a turn ended. */
 export interface TurnOutcome {
-  state: TurnState.SUCCEEDED | TurnState.FAILED | TurnState.CANCELLED;
+  state: typeof TurnState.SUCCEEDED | typeof TurnState.FAILED | typeof TurnState.CANCELLED;
   /** The text of the last step. Empty when there was none. */
   answer: string;
   /** The sum over all model calls of this attempt. */
