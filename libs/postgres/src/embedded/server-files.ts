@@ -1,0 +1,81 @@
+import { createHash, randomBytes } from "node:crypto";
+import { chmod, chown, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { canPass, serverAccount, type Account } from "./server-account.ts";
+
+/** For data and programs that the server's account could not reach in the home. */
+export const SHARED_DIRECTORY = "/var/lib/openhermit";
+
+/** What is remembered of an embedded server between its starts, in `<directory>/server.json` (0600). */
+export interface ServerRecord {
+  /** The data directory. */
+  data: string;
+  password: string;
+  /** The port of the last start, used again when free. 0 before the first. */
+  port: number;
+  /** Whether the database was made. */
+  ready: boolean;
+}
+
+/** The files of one embedded server. */
+export interface ServerFiles {
+  readonly account: Account | undefined;
+  readonly record: ServerRecord;
+  readonly logFile: string;
+  /** Remembers changes of the record. */
+  save(): Promise<void>;
+}
+
+/** Whether the folder holds a complete database. */
+export async function isCluster(data: string): Promise<boolean> {
+  return stat(join(data, "PG_VERSION")).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Opens the folder, or lays it out: decides where the data stand and who owns them. */
+export async function openServerFiles(directory: string): Promise<ServerFiles> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const recordFile = join(directory, "server.json");
+  const known = await readRecord(recordFile);
+  const account = await serverAccount(known !== undefined && (await isCluster(known.data)) ? known.data : undefined);
+  // The account passes through to its data; every file here has a mode of its own.
+  if (account !== undefined) await chmod(directory, 0o711);
+  const record = known ?? {
+    data: await placeData(account, directory),
+    password: randomBytes(32).toString("base64url"),
+    port: 0,
+    ready: false,
+  };
+  const files: ServerFiles = {
+    account,
+    record,
+    logFile: join(directory, "server.log"),
+    async save() {
+      await writeFile(`${recordFile}.new`, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
+      await rename(`${recordFile}.new`, recordFile);
+    },
+  };
+  if (known === undefined) await files.save();
+  return files;
+}
+
+async function readRecord(file: string): Promise<ServerRecord | undefined> {
+  try {
+    return JSON.parse(await readFile(file, "utf8")) as ServerRecord;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function placeData(account: Account | undefined, directory: string): Promise<string> {
+  if (await canPass(account, directory)) return join(directory, "data");
+  const hash = createHash("sha256").update(directory).digest("hex").slice(0, 16);
+  const place = join(SHARED_DIRECTORY, hash);
+  await mkdir(SHARED_DIRECTORY, { recursive: true, mode: 0o755 });
+  await mkdir(place, { recursive: true, mode: 0o700 });
+  if (account !== undefined) await chown(place, account.uid, account.gid);
+  return join(place, "data");
+}
