@@ -1,0 +1,113 @@
+import { createHash, randomInt, timingSafeEqual } from "node:crypto";
+import { chmod, link, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+
+import { failedPrecondition } from "@openhermit/errors";
+
+/** The token of whoever owns the home. */
+export interface OperatorToken {
+  /** The file it stands in, 0600. */
+  readonly path: string;
+  /** Whether the text is the token; takes the same time for every text of its length. */
+  matches(text: string): boolean;
+  /** A key made of the token, for one purpose. Another purpose gives another key. */
+  deriveKey(purpose: string): Uint8Array;
+}
+
+const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const RANDOM_LENGTH = 32;
+const CHECK_LENGTH = 6;
+
+/**
+ * Reads `<home>/operator-token`, and makes it at the first start: `ohm_`, 32 random characters, 6 of a checksum that tells a
+ * token which was cut or mistyped. Two gateways that start at once agree on one token.
+ */
+export async function openOperatorToken(home: string): Promise<OperatorToken> {
+  const path = join(home, "operator-token");
+  const token = (await readToken(path)) ?? (await createToken(path));
+  const digest = sha256(token);
+  return {
+    path,
+    matches: (text) => isWellFormed(text) && timingSafeEqual(sha256(text), digest),
+    deriveKey: (purpose) => createHash("sha256").update(`${purpose}\n${token}`).digest(),
+  };
+}
+
+/** A new token. */
+export function newToken(): string {
+  let random = "";
+  for (let index = 0; index < RANDOM_LENGTH; index += 1) {
+    random += ALPHABET.charAt(randomInt(ALPHABET.length));
+  }
+  return `ohm_${random}${checksum(random)}`;
+}
+
+/** Whether the text has the form of a token and its checksum fits. */
+export function isWellFormed(text: string): boolean {
+  const random = text.slice(4, 4 + RANDOM_LENGTH);
+  return (
+    text.length === 4 + RANDOM_LENGTH + CHECK_LENGTH &&
+    text.startsWith("ohm_") &&
+    text.slice(4 + RANDOM_LENGTH) === checksum(random)
+  );
+}
+
+async function readToken(path: string): Promise<string | undefined> {
+  let token: string;
+  try {
+    token = (await readFile(path, "utf8")).trim();
+    if (((await stat(path)).mode & 0o077) !== 0) {
+      await chmod(path, 0o600);
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") {
+      return undefined;
+    }
+    throw error;
+  }
+  if (!isWellFormed(token)) {
+    throw failedPrecondition("OPERATOR_TOKEN_BROKEN", `${path} holds no token that this gateway made`, {
+      hint: "remove the file and start again; a new token is made",
+      fields: { path },
+    });
+  }
+  return token;
+}
+
+async function createToken(path: string): Promise<string> {
+  // The link appears with the whole token in it, or not at all; the first one to link wins.
+  const draft = `${path}.${process.pid}.new`;
+  await writeFile(draft, `${newToken()}\n`, { mode: 0o600, flush: true });
+  try {
+    await link(draft, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+      throw error;
+    }
+  } finally {
+    await rm(draft, { force: true });
+  }
+  const token = await readToken(path);
+  if (token === undefined) {
+    throw failedPrecondition("OPERATOR_TOKEN_BROKEN", `${path} disappeared while it was made`, {
+      hint: "start again",
+      fields: { path },
+    });
+  }
+  return token;
+}
+
+function checksum(random: string): string {
+  let rest = crc32(random);
+  let text = "";
+  for (let index = 0; index < CHECK_LENGTH; index += 1) {
+    text = ALPHABET.charAt(rest % ALPHABET.length) + text;
+    rest = Math.floor(rest / ALPHABET.length);
+  }
+  return text;
+}
+
+function sha256(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}

@@ -1,0 +1,65 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { createContextValues, type ConnectRouter, type Interceptor } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { MeshError } from "@openhermit/errors";
+import type { Log, Telemetry } from "@openhermit/telemetry";
+
+import { createAccessRules, type RightCheck } from "../access/access-rules.ts";
+import type { CredentialVerifier } from "../access/credential-verifier.ts";
+import type { RequestHandler } from "../listener/listener.ts";
+import { peerKey } from "./call-context.ts";
+import { authorize } from "./interceptors/authorize.ts";
+import { DEFAULT_DEADLINE_MS, keepDeadlines, MAX_DEADLINE_MS } from "./interceptors/deadline.ts";
+import { mapErrors } from "./interceptors/errors.ts";
+import { logCalls } from "./interceptors/log.ts";
+import { traceCalls } from "./interceptors/trace.ts";
+import { validate } from "./interceptors/validate.ts";
+import { createRequestGate } from "./request-gate.ts";
+import { createRpcMetrics } from "./rpc-metrics.ts";
+
+/** The largest message that is read or written, bytes, after decompression. */
+export const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+
+/** What the calls are served with. */
+export interface RpcOptions {
+  /** Registers the services. */
+  routes(router: ConnectRouter): void;
+  verifier: CredentialVerifier;
+  /** Whether a principal holds a right. */
+  holds: RightCheck;
+  /** Why a method is not served now; undefined if it is. */
+  admit(method: DescMethod): MeshError | undefined;
+  telemetry: Telemetry;
+  log: Log;
+  /** What is served for a path that is no method. */
+  fallback: RequestHandler;
+  /** The deadline of a call that names none, ms. Default 30,000. */
+  defaultDeadlineMs?: number;
+}
+
+/** Creates the handler of all calls, in the protocols Connect, gRPC and gRPC-Web. */
+export function createRpcHandler(options: RpcOptions): RequestHandler {
+  const { telemetry, log } = options;
+  const rules = createAccessRules();
+  const metrics = createRpcMetrics(telemetry.meter);
+  // From the outside in. The caller is known before: the gate authenticates without reading the body.
+  const interceptors: Interceptor[] = [
+    traceCalls(telemetry),
+    logCalls(log, metrics),
+    mapErrors(log),
+    keepDeadlines(options.defaultDeadlineMs ?? DEFAULT_DEADLINE_MS),
+    authorize(rules, options.holds),
+    validate(),
+  ];
+  return connectNodeAdapter({
+    routes: (router) => options.routes(router),
+    interceptors,
+    requestGate: createRequestGate({ rules, verifier: options.verifier, admit: options.admit, metrics, log }),
+    contextValues: (request) => createContextValues().set(peerKey, request.socket?.remoteAddress ?? ""),
+    readMaxBytes: MAX_MESSAGE_BYTES,
+    writeMaxBytes: MAX_MESSAGE_BYTES,
+    maxTimeoutMs: MAX_DEADLINE_MS,
+    // Connect's type of a response is a patched one; the objects are the same.
+    fallback: (request, response) => options.fallback(request, response as Parameters<RequestHandler>[1]),
+  }) as RequestHandler;
+}
