@@ -43,14 +43,15 @@ interface Listener {
  * Connects at once and again whenever the connection is lost: immediately, then after 0.1 s growing to at most 5 s.
  * A server that accepts connections but answers nothing for 5 s counts as away.
  *
- * @param onHang called when the server stopped answering, so that other connections can be cut too.
+ * `onHang` is called when the server stopped answering, so that other connections can be cut too.
  */
 export function createControlConnection(options: {
   config: ClientConfig;
   log: Log;
   onHang: () => void;
+  heartbeatMs?: number;
 }): ControlConnection {
-  const { config, log, onHang } = options;
+  const { config, log, onHang, heartbeatMs = HEARTBEAT_MS } = options;
   const backoff = createBackoff({ initialMs: 100, maxMs: 4000 });
   const listeners = new Set<Listener>();
   const watchers = new Set<(status: DatabaseStatus) => void>();
@@ -99,23 +100,21 @@ export function createControlConnection(options: {
     });
   };
 
-  const beat = (target: Client): void => {
+  const beat = async (target: Client): Promise<void> => {
     const hang = setTimeout(() => {
       onHang();
       cut(target);
       lost(target, new Error("no answer"));
-    }, HEARTBEAT_MS);
+    }, heartbeatMs);
     hang.unref();
-    target.query("SELECT 1").then(
-      () => {
-        clearTimeout(hang);
-        if (client === target) schedule(HEARTBEAT_MS, () => beat(target));
-      },
-      (error: unknown) => {
-        clearTimeout(hang);
-        lost(target, error);
-      },
-    );
+    try {
+      await target.query("SELECT 1");
+      if (client === target) schedule(heartbeatMs, () => void beat(target));
+    } catch (error) {
+      lost(target, error);
+    } finally {
+      clearTimeout(hang);
+    }
   };
 
   function schedule(delayMs: number, work: () => void): void {
@@ -143,7 +142,7 @@ export function createControlConnection(options: {
       backoff.reset();
       become(true, "");
       for (const listener of listeners) void subscribe(connected, listener);
-      schedule(HEARTBEAT_MS, () => beat(connected));
+      schedule(heartbeatMs, () => void beat(connected));
     } catch (error) {
       if (target !== undefined) cut(target);
       if (ended) return;
@@ -156,6 +155,12 @@ export function createControlConnection(options: {
   attempt = connect().finally(() => {
     attempt = undefined;
   });
+
+  const refusal = (): Error => databaseUnavailable(ended ? "this gateway is stopping" : current.detail);
+  const afterAttempt = async (running: Promise<void>): Promise<void> => {
+    await running;
+    if (client === undefined) throw refusal();
+  };
 
   return {
     status: () => current,
@@ -177,12 +182,8 @@ export function createControlConnection(options: {
     },
     gate() {
       if (client !== undefined) return undefined;
-      if (attempt !== undefined) {
-        return attempt.then(() => {
-          if (client === undefined) throw databaseUnavailable(ended ? "this gateway is stopping" : current.detail);
-        });
-      }
-      throw databaseUnavailable(ended ? "this gateway is stopping" : current.detail);
+      if (attempt !== undefined) return afterAttempt(attempt);
+      throw refusal();
     },
     async end() {
       ended = true;

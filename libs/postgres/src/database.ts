@@ -15,6 +15,7 @@ export interface Queryable {
    * statement (it may have been done or not); DATABASE_BUSY, DATABASE_TIMEOUT, DATABASE_FULL, DATABASE_READ_ONLY;
    * else the server's own error.
    */
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller says what its statement selects
   query<Row = Record<string, unknown>>(statement: Sql): Promise<{ rows: Row[]; rowCount: number }>;
 }
 
@@ -99,6 +100,7 @@ export function createDatabase(options: DatabaseOptions): Database {
     }
   }
 
+  // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as Queryable.query
   async function run<Row>(client: PoolClient, statement: Sql): Promise<{ rows: Row[]; rowCount: number }> {
     sent += 1;
     const { text, name, values } = statement;
@@ -139,6 +141,7 @@ export function createDatabase(options: DatabaseOptions): Database {
   }
 
   return {
+    // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as Queryable.query
     async query<Row>(statement: Sql) {
       return withClient((client) => run<Row>(client, statement));
     },

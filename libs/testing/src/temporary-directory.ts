@@ -1,4 +1,4 @@
-import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { chmod, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -10,8 +10,9 @@ export interface TemporaryDirectory {
   remove(): Promise<void>;
 }
 
-/** Makes an empty folder, readable by this user only. */
+/** Makes an empty folder that only this user can list; a database server that runs as another user passes through it. */
 export async function temporaryDirectory(prefix = "test-"): Promise<TemporaryDirectory> {
   const path = await realpath(await mkdtemp(join(tmpdir(), `openhermit-${prefix}`)));
+  await chmod(path, 0o711);
   return { path, remove: () => rm(path, { recursive: true, force: true, maxRetries: 3 }) };
 }

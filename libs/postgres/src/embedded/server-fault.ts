@@ -10,11 +10,13 @@ export function serverFault(place: string, output: string, cause?: unknown): Mes
       cause,
     });
   }
-  if (/Permission denied|EACCES|EPERM|EROFS|Read-only file system|ENOTDIR|ENAMETOOLONG/.test(output)) {
-    return failedPrecondition("HOME_NOT_WRITABLE", `the embedded database cannot be written in ${place}`, {
-      hint: DATABASE_URL_HINT,
-      cause: cause ?? new Error(output),
-    });
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code;
+  if (code !== undefined || /Permission denied|Read-only file system/.test(output)) {
+    return failedPrecondition(
+      "HOME_NOT_WRITABLE",
+      `the embedded database cannot be written in ${place} (${code ?? "permission denied"})`,
+      { hint: DATABASE_URL_HINT, cause: cause ?? new Error(output) },
+    );
   }
   const last = output.trim().split("\n").slice(-3).join("; ");
   return failedPrecondition("EMBEDDED_POSTGRES_FAILED", `the embedded PostgreSQL in ${place} did not start: ${last}`, {
