@@ -21,6 +21,8 @@ export interface GatewayConfig {
   listen: HostPort;
   /** The home, absolute. */
   home: string;
+  /** The URL at which others reach the gateway, where it is not the one it listens on: behind a proxy, or with a certificate. */
+  publicUrl: string | undefined;
   /** The database; undefined starts the embedded one in the home. */
   databaseUrl: string | undefined;
   /** PEM texts; undefined means plain text. */
@@ -46,6 +48,7 @@ export function readConfig(env: Environment = process.env): GatewayConfig {
     parseConfig(env, {
       listen: hostPort({ env: "OPENHERMIT_LISTEN", fallback: "127.0.0.1:8780" }),
       home: text({ env: "OPENHERMIT_HOME", fallback: ".openhermit" }),
+      publicUrl: optional(url({ env: "OPENHERMIT_PUBLIC_URL" })),
       databaseUrl: optional(url({ env: "OPENHERMIT_DATABASE_URL", schemes: ["postgres", "postgresql"] })),
       tlsCertFile: optional(text({ env: "OPENHERMIT_TLS_CERT_FILE" })),
       tlsKeyFile: optional(text({ env: "OPENHERMIT_TLS_KEY_FILE" })),

@@ -49,12 +49,7 @@ export function toConnectError(thrown: unknown, call: FailedCall): ConnectError 
   }
   const known = thrown instanceof ConnectError ? thrown : abortError(thrown);
   if (known !== undefined && known.code !== Code.Internal && known.code !== Code.Unknown) {
-    if (known.findDetails(ErrorDetailSchema).length === 0) {
-      known.details.push({
-        desc: ErrorDetailSchema,
-        value: { reason: reasonOf(known.code), hint: "", fields: {}, requestId },
-      });
-    }
+    completeDetail(known, requestId);
     known.metadata.set("x-request-id", requestId);
     return known;
   }
@@ -76,6 +71,18 @@ export function toConnectError(thrown: unknown, call: FailedCall): ConnectError 
 /** `DEADLINE_EXCEEDED` for Code.DeadlineExceeded. */
 export function reasonOf(code: Code): string {
   return Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+}
+
+// A service that throws a ConnectError, for a detail of its own, need not know the request's id.
+function completeDetail(error: ConnectError, requestId: string): void {
+  for (const detail of error.details) {
+    if ("desc" in detail && detail.desc.typeName === ErrorDetailSchema.typeName) {
+      Object.assign(detail.value, { requestId });
+      return;
+    }
+  }
+  const value = { reason: reasonOf(error.code), hint: "", fields: {}, requestId };
+  error.details.push({ desc: ErrorDetailSchema, value });
 }
 
 function abortError(thrown: unknown): ConnectError | undefined {

@@ -1,0 +1,224 @@
+import { fileURLToPath } from "node:url";
+
+import type { DescMethod } from "@bufbuild/protobuf";
+import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { toError, unavailable, type MeshError } from "@openhermit/errors";
+import { newUuidV7 } from "@openhermit/ids";
+import { createDatabase, startEmbeddedPostgres, type EmbeddedPostgres } from "@openhermit/postgres";
+import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
+import { HealthService } from "@openhermit/protocol/health/v1/health_service";
+import { SessionService } from "@openhermit/protocol/sessions/v1/session_service";
+import { createTelemetry, type Log } from "@openhermit/telemetry";
+
+import { operatorOnly } from "./access/access-rules.ts";
+import { createCredentialVerifier } from "./access/credential-verifier.ts";
+import { bringUp, elapsed, type BringUp } from "./bring-up.ts";
+import type { GatewayConfig } from "./config.ts";
+import { removeGatewayFile, writeGatewayFile } from "./home/gateway-file.ts";
+import { openHome } from "./home/open-home.ts";
+import { openOperatorToken } from "./home/operator-token.ts";
+import { listen, type Listener } from "./listener/listener.ts";
+import { isLoopback } from "./listener/loopback.ts";
+import type { OnProgress } from "./progress.ts";
+import { registerGrpcHealth } from "./rpc/grpc-health.ts";
+import { registerReflection } from "./rpc/reflection.ts";
+import { createRpcHandler } from "./rpc/rpc.ts";
+import { VERSION } from "./version.ts";
+import { createBrowserSessions } from "./web/browser-session.ts";
+import { createLoginCodes } from "./web/login-codes.ts";
+import { createWeb, healthWord, loginPath } from "./web/web.ts";
+import { migrations, wireServices, type Services } from "./wire.ts";
+
+/** A running gateway. */
+export interface Gateway {
+  /** Where others reach it. */
+  readonly url: string;
+  /** Resolves when the database is migrated and all services run; rejects when that can't become true by waiting. */
+  readonly ready: Promise<void>;
+  /** The parts that tests across packages use. */
+  readonly mesh: Services["mesh"];
+  /** Takes no more turns, lets running ones finish for at most graceMs, ends sidecars, streams and the embedded database. Idempotent. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+const SIDECAR = fileURLToPath(new URL("../../sidecar/src/main.ts", import.meta.url));
+
+/**
+ * Starts a gateway: resolves when it listens, also while the database is away. Throws a MeshError with a sentence for
+ * a person when the home, the port or the embedded database can't be had; nothing is left behind then.
+ */
+export async function startGateway(
+  config: GatewayConfig,
+  log: Log,
+  onProgress: OnProgress = () => {},
+): Promise<Gateway> {
+  const begun = performance.now();
+  const undo: (() => Promise<unknown>)[] = [];
+  const cleanUp = async () => {
+    for (const step of undo.toReversed()) {
+      await step().catch((error: unknown) => log.warn({ error }, "a part did not end cleanly"));
+    }
+  };
+  try {
+    return await assemble();
+  } catch (error) {
+    await cleanUp();
+    throw error;
+  }
+
+  async function assemble(): Promise<Gateway> {
+    await openHome(config.home);
+    const operatorToken = await openOperatorToken(config.home);
+    onProgress({ step: "home", ms: elapsed(begun) });
+    const telemetry = await createTelemetry({
+      service: "openhermit-gateway",
+      version: VERSION,
+      env: config.environment,
+      prometheus: true,
+    });
+    undo.push(() => telemetry.shutdown());
+
+    const databaseStarted = performance.now();
+    const databaseUrl = config.databaseUrl ?? (await embeddedDatabase());
+    const database = createDatabase({ url: databaseUrl, log, applicationName: "openhermit-gateway" });
+    undo.push(() => database.end());
+    onProgress({ step: "database", ms: elapsed(databaseStarted) });
+
+    const listening = performance.now();
+    let listener: Listener | undefined;
+    const url = () => config.publicUrl?.replace(/\/+$/, "") ?? listener?.url ?? "";
+    let progress: BringUp | undefined;
+    let stopping: Promise<void> | undefined;
+    const services = wireServices({
+      database,
+      log,
+      telemetry,
+      gatewayId: newUuidV7(),
+      gatewayUrl: url,
+      databaseStatus: () => progress?.status() ?? database.status(),
+      launcher: {
+        home: config.home,
+        command: [process.execPath, SIDECAR],
+        environment: config.environment,
+        drainGraceMs: config.drainMs,
+        ...(config.lifelineFd === undefined ? {} : { lifelineFd: config.lifelineFd }),
+      },
+    });
+    undo.push(() => services.close());
+
+    const verifier = createCredentialVerifier({
+      operatorToken,
+      verifyAccessToken: (token) => services.mesh.verifyAccessToken(token),
+    });
+    const codes = createLoginCodes();
+    const web = await createWeb({
+      version: VERSION,
+      log,
+      codes,
+      sessions: createBrowserSessions({
+        key: operatorToken.deriveKey("openhermit browser session"),
+        secure: config.tls !== undefined,
+      }),
+      url,
+      isOperator: (headers) =>
+        verifier.verify(headers).then(
+          (caller) => caller.kind === "principal" && caller.id === "operator",
+          () => false,
+        ),
+      health: () => services.health.summary(),
+      agents: localAgents(services),
+      metrics: async () => (await telemetry.prometheusText?.()) ?? "",
+      openMetrics: isLoopback(config.listen.host),
+    });
+    const handler = createRpcHandler({
+      routes(router) {
+        services.routes(router);
+        registerGrpcHealth(router, async () => healthWord((await services.health.summary()).state));
+        registerReflection(router);
+      },
+      verifier,
+      holds: operatorOnly,
+      admit: (method) => refusal(method, progress, stopping !== undefined),
+      telemetry,
+      log,
+      fallback: web,
+    });
+    listener = await listen({
+      ...config.listen,
+      tls: config.tls,
+      insecure: config.insecure,
+      handler,
+      log,
+    });
+    const open = listener;
+    undo.push(() => open.close(1_000));
+    await writeGatewayFile(config.home, { url: url(), pid: process.pid, version: VERSION });
+    undo.push(() => removeGatewayFile(config.home, process.pid));
+    log.info({ url: url(), home: config.home, version: VERSION }, "gateway listening");
+    onProgress({ step: "listening", ms: elapsed(listening), url: url(), loginUrl: url() + loginPath(codes.create()) });
+
+    progress = bringUp({ database, migrations, log, start: () => services.start(), onProgress });
+    const ready = progress.done.then(() => {
+      log.info({ ms: elapsed(begun) }, "gateway ready");
+      onProgress({ step: "ready", ms: elapsed(begun) });
+    });
+    // Whoever started the gateway decides what to do about it; here it must not count as unhandled.
+    ready.catch((error: unknown) => log.error({ error: toError(error) }, "gateway can't become ready"));
+
+    return {
+      url: url(),
+      ready,
+      mesh: services.mesh,
+      stop(graceMs = config.drainMs) {
+        stopping ??= (async () => {
+          log.info({ grace_ms: graceMs }, "gateway stopping");
+          progress.stop();
+          await services.fleet
+            .stopAll(graceMs)
+            .catch((error: unknown) => log.warn({ error }, "sidecars did not end cleanly"));
+          await cleanUp();
+          log.info("gateway stopped");
+        })();
+        return stopping;
+      },
+    };
+  }
+
+  async function embeddedDatabase(): Promise<string> {
+    const server: EmbeddedPostgres = await startEmbeddedPostgres({
+      directory: `${config.home}/postgres`,
+      log,
+      onProgress: (message) => onProgress({ step: "note", message }),
+    });
+    undo.push(() => server.stop());
+    return server.url;
+  }
+}
+
+// The pages read through the same contract as everybody else, without a way over the network.
+function localAgents(services: Services) {
+  const client = createClient(
+    FleetService,
+    createRouterTransport((router) => services.fleet.routes(router)),
+  );
+  return (pageToken: string) => client.listAgents({ pageSize: 200, pageToken });
+}
+
+function refusal(method: DescMethod, progress: BringUp | undefined, stopping: boolean): MeshError | undefined {
+  if (method.parent === HealthService || method.parent.typeName.startsWith("grpc.")) {
+    return undefined;
+  }
+  const status = progress?.status();
+  if (stopping && method === SessionService.method.sendMessage) {
+    return unavailable("GATEWAY_STOPPING", "the gateway is stopping and takes no more messages", {
+      hint: "send the message again when it runs again",
+    });
+  }
+  if (status === undefined || !status.ready) {
+    const detail = status?.detail ?? "connecting";
+    return unavailable("GATEWAY_NOT_READY", `the gateway can't use its database: ${detail}`, {
+      hint: "repeat the call in a moment; `hermit health` says more",
+    });
+  }
+  return undefined;
+}

@@ -1,0 +1,162 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { activityMigrations, createActivityService } from "@openhermit/activity-service";
+import { catalogMigrations, createCatalogService } from "@openhermit/catalog-service";
+import {
+  createFleetService,
+  fleetMigrations,
+  type FleetService,
+  type LauncherOptions,
+} from "@openhermit/fleet-service";
+import { createHealthService, healthMigrations, type HealthService } from "@openhermit/health-service";
+import { createManifestService } from "@openhermit/manifest-service";
+import { createMeshService, meshMigrations, type MeshService } from "@openhermit/mesh-service";
+import type { Database, DatabaseStatus, MigrationSet } from "@openhermit/postgres";
+import { createSessionsService, sessionsMigrations } from "@openhermit/sessions-service";
+import type { Log, Telemetry } from "@openhermit/telemetry";
+
+import { callerOf } from "./access/caller.ts";
+import { compileSnapshots } from "./compile-snapshots.ts";
+import { createMeshMetrics } from "./mesh-metrics.ts";
+
+/** What the services are made of. */
+export interface WireOptions {
+  database: Database;
+  log: Log;
+  telemetry: Telemetry;
+  /** New at each start. */
+  gatewayId: string;
+  /** Where sidecars on this host reach the gateway. */
+  gatewayUrl(): string;
+  /** Whether the services can use the database: it is there, and its schema is up to date. */
+  databaseStatus(): DatabaseStatus;
+  launcher: LauncherOptions;
+}
+
+/** The services, wired. */
+export interface Services {
+  routes(router: ConnectRouter): void;
+  readonly fleet: Pick<FleetService, "routes" | "stopAll">;
+  readonly health: Pick<HealthService, "summary">;
+  readonly mesh: Pick<MeshService, "verifyAccessToken" | "createJoinToken">;
+  /** Starts the tasks. The database is migrated and the port is open. */
+  start(): Promise<void>;
+  /** Ends the tasks and the streams. */
+  close(): Promise<void>;
+}
+
+/** The schemas of all domains. */
+export const migrations: readonly MigrationSet[] = [
+  meshMigrations,
+  fleetMigrations,
+  catalogMigrations,
+  sessionsMigrations,
+  activityMigrations,
+  healthMigrations,
+];
+
+/** Makes the services and fills the ports of each with the functions of the others. */
+export function wireServices(options: WireOptions): Services {
+  const { database, gatewayId, telemetry } = options;
+  const metrics = createMeshMetrics(telemetry.meter, database);
+  const parts = (domain: string) => ({ database, caller: callerOf, log: options.log.child({ domain }) });
+
+  const catalog = createCatalogService(parts("catalog"));
+  const activity = createActivityService(parts("activity"));
+  const health = createHealthService({
+    ...parts("health"),
+    ports: { agents: () => fleet.agents(), databaseStatus: options.databaseStatus },
+  });
+  const sessions = createSessionsService({
+    ...parts("sessions"),
+    gatewayId,
+    ports: {
+      agentForTurn: (agentId) => fleet.agentForTurn(agentId),
+      offerTurn: (agentId, turn) => mesh.offerTurn(agentId, turn),
+      cancelTurn: (agentId, turnId, reason) => mesh.cancelTurn(agentId, turnId, reason),
+      hasLink: (agentId) => mesh.hasLink(agentId),
+    },
+  });
+  const fleet = createFleetService({
+    ...parts("fleet"),
+    launcher: options.launcher,
+    ...ollama(options.launcher.environment["OLLAMA_HOST"]),
+    ports: {
+      createJoinToken: (sidecarId, agentIds) => mesh.createJoinToken(sidecarId, agentIds),
+      drainSidecar: (sidecarId, graceMs) => mesh.drainSidecar(sidecarId, graceMs),
+      revokeSidecar: (sidecarId) => mesh.revokeSidecar(sidecarId),
+      gatewayUrl: options.gatewayUrl,
+      recordEvents: (events) => activity.append(events),
+      forgetAgent: (agentId) => catalog.forgetAgent(agentId),
+      catalogRevisions: (agentIds) => catalog.revisionsFor(agentIds),
+    },
+  });
+  const manifest = createManifestService({
+    ...parts("manifest"),
+    ports: {
+      providerNames: (tx) => fleet.providerNames(tx),
+      agentIds: (tx) => fleet.agentIds(tx),
+      applyProviders: (tx, providers, apply) => fleet.applyProviders(tx, providers, apply),
+      applyAgents: (tx, agents, apply) => fleet.applyAgents(tx, agents, apply),
+      applyMcpServers: (tx, servers, apply) => catalog.applyMcpServers(tx, servers, apply),
+    },
+  });
+  const mesh = createMeshService({
+    ...parts("mesh"),
+    gatewayId,
+    ports: {
+      compileSnapshots: (agentIds) => compileSnapshots({ fleet, catalog }, agentIds),
+      mayJoinExternally: (agentIds) => fleet.mayJoinExternally(agentIds),
+      async sidecarAttached(link) {
+        metrics.attached(link);
+        await fleet.sidecarAttached(link);
+      },
+      async sidecarDetached(link) {
+        metrics.detached(link);
+        await fleet.sidecarDetached(link);
+      },
+      snapshotAnswered: (answer) => fleet.snapshotAnswered(answer),
+      healthReported: (agentId, components) => health.reported(agentId, components),
+      reconcileTurns: (link, turns) => sessions.reconcileTurns(link, turns),
+      linkReady: (agentIds) => sessions.linkReady(agentIds),
+      turnAccepted: (turnId, attempt) => sessions.turnAccepted(turnId, attempt),
+      turnRefused: (turnId, attempt, reason, detail) => sessions.turnRefused(turnId, attempt, reason, detail),
+      ingestStatements: (batch) => [
+        ...sessions.ingestStatements(batch),
+        ...(batch.events.length > 0 ? [activity.ingestStatement(batch.events)] : []),
+      ],
+      ingested(batch) {
+        metrics.ingested(batch);
+        sessions.ingested(batch);
+        activity.ingested(batch.events);
+      },
+      ephemeral: (items, sidecarId) => sessions.ephemeral(items, sidecarId),
+      readTranscript: (agentIds, sessionId, after) => sessions.readTranscript(agentIds, sessionId, after),
+    },
+  });
+  fleet.onChanged((agentIds) => mesh.refreshSnapshots(agentIds));
+  catalog.onChanged((agentIds) => mesh.refreshSnapshots(agentIds));
+
+  const services = [mesh, fleet, catalog, sessions, activity, health, manifest];
+  return {
+    fleet,
+    health,
+    mesh,
+    routes: (router) => services.forEach((service) => service.routes(router)),
+    async start() {
+      catalog.start();
+      await activity.start();
+      await mesh.start();
+      await sessions.start();
+      fleet.start();
+    },
+    async close() {
+      await fleet.close();
+      await mesh.close();
+      await Promise.all([sessions.close(), activity.close(), catalog.close(), health.close(), manifest.close()]);
+    },
+  };
+}
+
+function ollama(host: string | undefined): { ollamaHost?: string } {
+  return host === undefined || host === "" ? {} : { ollamaHost: host };
+}
