@@ -1,0 +1,15 @@
+import { redactText } from "@openhermit/telemetry";
+import { printable } from "./stderr-drain.ts";
+
+/** What happened, in one line of at most 500 characters: the message and, for `fetch failed`, what lies beneath it. */
+export function errorSentence(error: unknown): string {
+  const messages: string[] = [];
+  let one = error;
+  while (one instanceof Error && messages.length < 4) {
+    const { message } = one;
+    if (message !== "" && !messages.some((said) => said.includes(message))) messages.push(message);
+    one = one instanceof AggregateError && message === "" ? one.errors[0] : one.cause;
+  }
+  if (messages.length === 0 && one !== undefined) messages.push(String(one));
+  return printable(redactText(messages.join(": "))) || "unknown error";
+}

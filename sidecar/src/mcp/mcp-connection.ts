@@ -1,0 +1,198 @@
+import { create } from "@bufbuild/protobuf";
+import { durationMs, timestampNow } from "@bufbuild/protobuf/wkt";
+import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import { ComponentHealthSchema, HealthState, type ComponentHealth } from "@openhermit/protocol/health/v1/health";
+import { createBackoff } from "@openhermit/reconcile";
+import type { Log } from "@openhermit/telemetry";
+import type { Tool } from "../tools/tool.ts";
+import { createToolNamer } from "../tools/tool-name.ts";
+import { errorSentence } from "./error-sentence.ts";
+import type { McpClient, McpTool } from "./mcp-client.ts";
+
+const CONNECT_MS = 30_000;
+const CALL_MS = 120_000;
+/** How long a call waits for a server that is being connected again. */
+const RECONNECT_WAIT_MS = 3000;
+/** A connection that held so long counts as healthy: the pauses start anew. */
+const HEALTHY_MS = 60_000;
+
+/** What a connection needs. */
+export interface McpConnectionOptions {
+  server: McpServer;
+  workspace: string;
+  env: Readonly<Record<string, string | undefined>>;
+  /** Gives each child process a marker of its own. */
+  nextMarker: () => string;
+  log: Log;
+  version: string;
+  /** Called when the tools or the health have changed. */
+  onChanged: () => void;
+}
+
+/** The connection of one agent to one MCP server. Connects by itself, again and again. */
+export interface McpConnection {
+  readonly server: McpServer;
+  /** The tools of the last connection; they stay while it is being connected again. */
+  readonly tools: readonly Tool[];
+  readonly health: ComponentHealth;
+  /** Settles with the first attempt to connect, however it goes; undefined afterwards. */
+  readonly firstAttempt: Promise<void> | undefined;
+  close(): Promise<void>;
+}
+
+/** Starts to connect and returns at once. */
+export function createMcpConnection(options: McpConnectionOptions): McpConnection {
+  const { server, onChanged } = options;
+  const log = options.log.child({ mcp_server: server.id });
+  const connectTimeoutMs = server.connectTimeout === undefined ? CONNECT_MS : durationMs(server.connectTimeout);
+  const callTimeoutMs = server.callTimeout === undefined ? CALL_MS : durationMs(server.callTimeout);
+  const closing = new AbortController();
+  const backoff = createBackoff({ initialMs: 500, maxMs: 60_000 });
+  let client: McpClient | undefined;
+  let tools: readonly Tool[] = [];
+  let health = healthOf(HealthState.UNSPECIFIED, "Connecting for the first time.");
+  let attempted: (() => void) | undefined;
+  let firstAttempt: Promise<void> | undefined = new Promise((resolve) => (attempted = resolve));
+  let waiters: (() => void)[] = [];
+
+  const settleFirst = (): void => {
+    firstAttempt = undefined;
+    attempted?.();
+  };
+  const setTools = (listed: readonly McpTool[]): void => {
+    const nameOf = createToolNamer(server.id);
+    tools = listed.map((tool) => toolOf(tool, nameOf(tool.name)));
+  };
+  const setHealth = (state: HealthState, detail: string): void => {
+    if (closing.signal.aborted || (health.state === state && health.detail === detail)) return;
+    health = healthOf(state, detail);
+    onChanged();
+  };
+  const toolOf = (tool: McpTool, name: string): Tool => ({
+    definition: {
+      type: "function",
+      name,
+      ...(tool.description === undefined ? {} : { description: tool.description }),
+      inputSchema: tool.inputSchema as Tool["definition"]["inputSchema"],
+    },
+    async call(input, { idempotencyKey, traceparent, signal }) {
+      const up = await connected(signal);
+      if (up === undefined) {
+        return { text: `The MCP server "${server.id}" is not connected. ${health.detail}`, isError: true };
+      }
+      const meta = { traceparent, "openhermit.dev/idempotency-key": idempotencyKey };
+      return await up.call({ name: tool.name, input, meta, timeoutMs: callTimeoutMs, signal });
+    },
+  });
+  const connected = async (signal: AbortSignal): Promise<McpClient | undefined> => {
+    if (client !== undefined) return client;
+    await Promise.race([new Promise<void>((resolve) => waiters.push(resolve)), pause(RECONNECT_WAIT_MS, signal)]);
+    signal.throwIfAborted();
+    return client;
+  };
+
+  /** Connects once and holds the connection until it is gone; resolves with the reason. */
+  const hold = async (): Promise<string> => {
+    const { connectMcpClient } = await import("./mcp-client.ts");
+    const gone = Promise.withResolvers<string>();
+    const up = await connectMcpClient({
+      ...options,
+      log,
+      connectTimeoutMs,
+      marker: options.nextMarker(),
+      signal: closing.signal,
+      onClosed: gone.resolve,
+      onTools(listed) {
+        setTools(listed);
+        log.info({ tools: listed.length }, "mcp server changed its tools");
+        onChanged();
+      },
+    });
+    if (closing.signal.aborted) {
+      await up.close();
+      return "";
+    }
+    client = up;
+    setTools(up.tools);
+    settleFirst();
+    for (const wake of waiters.splice(0)) wake();
+    log.info({ tools: tools.length }, "mcp server connected");
+    setHealth(HealthState.OK, "");
+    const stop = (): void => gone.resolve("");
+    closing.signal.addEventListener("abort", stop, { once: true });
+    const reason = await gone.promise;
+    client = undefined;
+    // What the lost server has started is gone before the next one starts.
+    await up.close();
+    return reason;
+  };
+
+  const run = async (): Promise<void> => {
+    while (!closing.signal.aborted) {
+      const started = performance.now();
+      let reason: string;
+      try {
+        reason = await hold();
+        if (performance.now() - started > HEALTHY_MS) backoff.reset();
+      } catch (error) {
+        reason = errorSentence(error);
+      }
+      settleFirst();
+      if (closing.signal.aborted) break;
+      const delayMs = backoff.next();
+      log.warn({ reason, attempt: backoff.attempts, delay_ms: delayMs }, "mcp server is not connected");
+      setHealth(
+        HealthState.DOWN,
+        `${endSentence(reason)} It is connected again by itself, after pauses of up to a minute.`,
+      );
+      await pause(delayMs, closing.signal);
+    }
+    waiters.splice(0).forEach((wake) => wake());
+  };
+  const running = run();
+
+  return {
+    server,
+    get tools() {
+      return tools;
+    },
+    get health() {
+      return health;
+    },
+    get firstAttempt() {
+      return firstAttempt;
+    },
+    async close() {
+      closing.abort(new Error("the connection is closed"));
+      await running;
+    },
+  };
+
+  function healthOf(state: HealthState, detail: string): ComponentHealth {
+    return create(ComponentHealthSchema, {
+      name: `mcp:${server.id}`,
+      state,
+      since: timestampNow(),
+      detail: detail.slice(0, 2000),
+    });
+  }
+}
+
+function endSentence(text: string): string {
+  const sentence = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
+}
+
+/** Resolves after the time, or at once after an abort. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+  });
+}
