@@ -224,13 +224,13 @@ async function firstHello(messages: AsyncIterator<AttachRequest>): Promise<Hello
 }
 
 /** The result, or undefined when it takes longer. */
-async function within<T>(ms: number, work: Promise<T> | undefined): Promise<T | undefined> {
-  if (work === undefined) return undefined;
+function within<T>(ms: number, work: Promise<T> | undefined): Promise<T | undefined> {
+  if (work === undefined) return Promise.resolve(undefined);
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, ms, undefined).unref();
   });
-  return await Promise.race([work, timeout]).finally(() => clearTimeout(timer));
+  return Promise.race([work, timeout]).finally(() => clearTimeout(timer));
 }
 
 function requireHosted(link: SidecarLink, agentId: string): void {

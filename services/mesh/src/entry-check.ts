@@ -25,7 +25,7 @@ export function checkEntry(entry: OutboxEntry, link: SidecarLink): MeshError | u
       if (!link.turns.has(body.value.turnId)) return notOffered(link.sidecarId, body.value.turnId);
       if (body.value.state === TurnState.RUNNING || isEnd(body.value.state)) return undefined;
       return entryInvalid(entry, `state ${body.value.state} is not one a sidecar may set`);
-    case undefined:
+    default:
       return entryInvalid(entry, "it says nothing this gateway knows");
   }
 }

@@ -76,7 +76,13 @@ export function createMeshService(options: MeshServiceOptions): MeshService {
   const snapshots = createSnapshotPush({
     registry,
     compile: (agentIds) => ports.compileSnapshots(agentIds),
-    onReady: (agentIds) => ports.linkReady(agentIds),
+    onReady(agentIds) {
+      try {
+        ports.linkReady(agentIds);
+      } catch (error) {
+        log.error({ error }, "agents could not be reported ready");
+      }
+    },
     log,
   });
   const ingest = createIngest({
@@ -144,7 +150,7 @@ export function createMeshService(options: MeshServiceOptions): MeshService {
     async start() {
       subscription = database.listen("openhermit_mesh", onNotice, () => {
         // Nothing was heard while the subscription was down.
-        identities.forget("all");
+        identities.forgetAll();
         heartbeat?.poke();
       });
       heartbeat = createHeartbeat({ database, registry, ports, gatewayId, heartbeatMs, leaseMs, log });

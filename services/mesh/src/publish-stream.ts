@@ -205,8 +205,7 @@ function createPublishStream(
       case "ephemeral":
         show(message.value.items);
         return undefined;
-      case "open":
-      case undefined:
+      default:
         return openExpected();
     }
   };

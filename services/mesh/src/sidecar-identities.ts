@@ -15,8 +15,9 @@ export interface SidecarIdentity {
 export interface SidecarIdentities {
   /** Undefined for a sidecar that never joined or is revoked. Throws while the database is away and it is not known. */
   find(sidecarId: string): Promise<SidecarIdentity | undefined>;
-  /** Forgets one sidecar, or all. */
-  forget(sidecarId: string | "all"): void;
+  /** Forgets one sidecar. */
+  forget(sidecarId: string): void;
+  forgetAll(): void;
 }
 
 /** Creates an empty cache. It holds only sidecars that joined, so it is no larger than the fleet. */
@@ -37,8 +38,11 @@ export function createSidecarIdentities(options: { database: Queryable }): Sidec
     },
     forget(sidecarId) {
       version += 1;
-      if (sidecarId === "all") known.clear();
-      else known.delete(sidecarId);
+      known.delete(sidecarId);
+    },
+    forgetAll() {
+      version += 1;
+      known.clear();
     },
   };
 }
