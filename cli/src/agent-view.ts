@@ -1,0 +1,54 @@
+import { AgentState, type Agent } from "@openhermit/protocol/fleet/v1/agent";
+import type { Gateway } from "./gateway-client.ts";
+import { enumWord } from "./output/enum-word.ts";
+import type { Column } from "./output/table.ts";
+import type { Terminal } from "./output/terminal.ts";
+import { ageText } from "./output/time-text.ts";
+
+const COLORS: Partial<Record<AgentState, "green" | "yellow" | "red" | "dim">> = {
+  [AgentState.ONLINE]: "green",
+  [AgentState.STARTING]: "yellow",
+  [AgentState.STOPPING]: "yellow",
+  [AgentState.UNREACHABLE]: "red",
+  [AgentState.CRASHED]: "red",
+  [AgentState.STOPPED]: "dim",
+};
+
+/** An agent's state as a word: `online`. A state this client does not know shows its number. */
+export function stateWord(agent: Agent): string {
+  return enumWord(AgentState, agent.status?.state);
+}
+
+/** Why the agent is as it is; empty when there is nothing to say. */
+export function stateDetail(agent: Agent): string {
+  const { rejectedReason = "", detail = "" } = agent.status ?? {};
+  return rejectedReason === "" ? detail : `configuration rejected: ${rejectedReason}`;
+}
+
+/** The columns of a list of agents. */
+export function agentColumns(terminal: Terminal): Column<Agent>[] {
+  return [
+    { title: "AGENT", text: (agent) => agent.id, paint: (_, text) => terminal.paint("bold", text) },
+    {
+      title: "STATE",
+      text: stateWord,
+      paint: (agent, text) => terminal.paint(COLORS[agent.status?.state ?? 0] ?? "reset", text),
+    },
+    { title: "SINCE", text: (agent) => ageText(agent.status?.stateSince) },
+    { title: "MODEL", text: (agent) => agent.spec?.model ?? "" },
+    { title: "RESTARTS", text: (agent) => String(agent.status?.restartCount ?? 0) },
+    { title: "DETAIL", text: stateDetail },
+  ];
+}
+
+/** All agents of the fleet, page after page. */
+export async function listAllAgents(gateway: Gateway, signal?: AbortSignal): Promise<Agent[]> {
+  const agents: Agent[] = [];
+  let pageToken = "";
+  do {
+    const page = await gateway.fleet.listAgents({ pageSize: 1000, pageToken }, signal ? { signal } : {});
+    agents.push(...page.agents);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  return agents;
+}

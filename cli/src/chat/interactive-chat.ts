@@ -1,0 +1,65 @@
+import { createInterface } from "node:readline";
+import { TurnState } from "@openhermit/protocol/sessions/v1/session";
+import type { Cli } from "../cli.ts";
+import { createInterrupts } from "../interrupts.ts";
+import type { Gateway } from "../gateway-client.ts";
+import { reportError, toCliError } from "../error-report.ts";
+import { sendTurn, turnError, type Conversation } from "./send-turn.ts";
+
+const HELP = "/new begins a new conversation, /exit leaves. Ctrl-C cancels an answer, at the prompt it leaves.";
+
+/** Talks with an agent on a terminal until the person leaves. Lines typed during an answer are sent after it. */
+export async function chatInteractively(
+  cli: Cli,
+  gateway: Gateway,
+  agentId: string,
+  first: Conversation,
+): Promise<void> {
+  const { terminal } = cli;
+  let conversation = first;
+  const prompt = createInterface({
+    input: cli.stdin,
+    output: process.stderr,
+    prompt: terminal.paintWords("cyan", "› "),
+  });
+  // In a readline Ctrl-C is a key, not a signal.
+  const interrupts = createInterrupts(() => prompt.close());
+  prompt.on("SIGINT", () => interrupts.raise("SIGINT"));
+  const stopListening = cli.onInterrupt((signal) => interrupts.raise(signal));
+
+  terminal.say(`Talking with ${agentId}. ${HELP}`);
+  prompt.prompt();
+  try {
+    for await (const line of prompt) {
+      const message = line.trim();
+      if (message === "/exit" || message === "/quit") break;
+      if (message === "/new") {
+        conversation = { case: undefined };
+        terminal.say("A new conversation begins.");
+      } else if (message === "/help") {
+        terminal.say(HELP);
+      } else if (message !== "") {
+        conversation = await answer(message);
+      }
+      prompt.prompt();
+    }
+  } finally {
+    stopListening();
+    prompt.close();
+    terminal.say("");
+  }
+
+  async function answer(message: string): Promise<Conversation> {
+    try {
+      const turn = await sendTurn(cli, gateway, { agentId, message, conversation, format: "text" }, interrupts.listen);
+      if (turn?.state === TurnState.CANCELLED) terminal.say(terminal.paintWords("dim", "  cancelled"));
+      else if (turn && turn.state !== TurnState.SUCCEEDED) reportError(terminal, turnError(turn, agentId));
+      // A new conversation has a session from its first turn on.
+      if (turn && conversation.case === undefined) return { case: "sessionId", value: turn.sessionId };
+    } catch (error) {
+      // One message failed; the person stays and may send another.
+      reportError(terminal, toCliError(error, gateway.url));
+    }
+    return conversation;
+  }
+}

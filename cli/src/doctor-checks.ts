@@ -1,0 +1,131 @@
+import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { AgentState, DesiredState } from "@openhermit/protocol/fleet/v1/agent";
+import { HealthState } from "@openhermit/protocol/health/v1/health";
+import { listAllAgents, stateDetail, stateWord } from "./agent-view.ts";
+import { repositoryRoot, type CliConfig } from "./config.ts";
+import { toCliError } from "./error-report.ts";
+import { createGateway, findGateway, readGatewayFile } from "./gateway-client.ts";
+
+/** One thing the doctor looked at. */
+export interface Finding {
+  check: string;
+  /** `skipped` when what it needs has failed before. */
+  outcome: "ok" | "failed" | "skipped";
+  detail: string;
+  /** What to do; only of a failed check. */
+  fix: string;
+}
+
+const MIN_NODE = 24;
+const MIN_FREE_BYTES = 512 * 1024 * 1024;
+
+const ok = (check: string, detail: string): Finding => ({ check, outcome: "ok", detail, fix: "" });
+const failed = (check: string, detail: string, fix: string): Finding => ({ check, outcome: "failed", detail, fix });
+const skipped = (check: string, detail: string): Finding => ({ check, outcome: "skipped", detail, fix: "" });
+
+/** Looks at everything that has to be right, in the order in which one thing needs the other. */
+export async function* examine(config: CliConfig): AsyncGenerator<Finding> {
+  yield checkNode();
+  yield checkInstall();
+  const home = checkHome(config);
+  yield home;
+  if (home.outcome === "ok") yield checkSpace(config);
+  yield* checkGateway(config);
+}
+
+function checkNode(): Finding {
+  const { node } = process.versions;
+  if (Number(node.split(".")[0]) >= MIN_NODE) return ok("node", `${node} at ${process.execPath}`);
+  return failed("node", `${node} is too old`, `start with bin/hermit, which fetches Node ${MIN_NODE}`);
+}
+
+function checkInstall(): Finding {
+  const lock = join(repositoryRoot, "package-lock.json");
+  const stamp = join(repositoryRoot, "node_modules/.package-lock.json");
+  if (!existsSync(stamp)) return failed("dependencies", "not installed", "npm ci");
+  if (statSync(lock).mtimeMs > statSync(stamp).mtimeMs + 60_000) {
+    return failed("dependencies", "older than package-lock.json", "npm ci");
+  }
+  return ok("dependencies", "installed");
+}
+
+function checkHome({ home }: CliConfig): Finding {
+  if (!existsSync(home)) return ok("home", `${home} does not exist yet; bin/hermit up makes it`);
+  try {
+    accessSync(home, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch {
+    return failed("home", `${home} is not writable`, `chown or chmod it, or choose another one with --home`);
+  }
+  const token = join(home, "operator-token");
+  if (existsSync(token) && (statSync(token).mode & 0o077) !== 0) {
+    return failed("home", "others can read the operator token", `chmod 600 ${token}`);
+  }
+  return ok("home", home);
+}
+
+function checkSpace({ home }: CliConfig): Finding {
+  const { bavail, bsize } = statfsSync(existsSync(home) ? home : repositoryRoot);
+  const free = `${Math.round((bavail * bsize) / 1024 / 1024)} MiB free`;
+  if (bavail * bsize >= MIN_FREE_BYTES) return ok("disk", free);
+  return failed("disk", free, "make room: the database and the sidecars' ledgers stop when the disk is full");
+}
+
+async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
+  let found: ReturnType<typeof findGateway>;
+  try {
+    found = findGateway(config);
+  } catch (error) {
+    const { message, why, next } = toCliError(error);
+    yield failed("gateway", why === undefined ? message : `${message}: ${why}`, next ?? "bin/hermit up");
+    yield skipped("agents", "needs the gateway");
+    return;
+  }
+  const gateway = createGateway(found);
+  try {
+    const { health } = await gateway.health.getFleetHealth({}, { timeoutMs: 5000 });
+    const version = readGatewayFile(config.home)?.version;
+    yield ok("gateway", `answers at ${found.url}${version === undefined ? "" : `, version ${version}`}`);
+    for (const component of health?.gatewayComponents ?? []) {
+      const well = component.state === HealthState.OK;
+      const fix = component.name === "database" ? databaseFix(config) : "look into logs/gateway.log in the home";
+      yield well ? ok(component.name, "ok") : failed(component.name, component.detail || "does not work", fix);
+    }
+    for (const agent of health?.agents ?? []) {
+      for (const component of agent.components) {
+        if (component.state === HealthState.OK || component.state === HealthState.UNSPECIFIED) continue;
+        const name = `${agent.agentId}: ${component.name}`;
+        yield failed(name, component.detail || "does not work", componentFix(component.name, agent.agentId));
+      }
+    }
+    for (const agent of await listAllAgents(gateway)) {
+      const running = agent.desiredState !== DesiredState.STOPPED;
+      const well = !running || agent.status?.state === AgentState.ONLINE;
+      const detail = [stateWord(agent), stateDetail(agent)].filter((part) => part !== "").join(": ");
+      const log = join(config.home, "sidecars", agent.id, "sidecar.log");
+      const fix = `bin/hermit agents restart ${agent.id}; its log is ${log}`;
+      yield well ? ok(`agent ${agent.id}`, detail) : failed(`agent ${agent.id}`, detail, fix);
+    }
+  } catch (error) {
+    const { message, why, next } = toCliError(error, found.url);
+    yield failed(
+      "gateway",
+      why === undefined ? message : `${message}: ${why}`,
+      next ?? "look into logs/gateway.log in the home",
+    );
+  } finally {
+    gateway.close();
+  }
+}
+
+function databaseFix({ databaseUrl, home }: CliConfig): string {
+  return databaseUrl === undefined
+    ? `start again; PostgreSQL's log is in ${join(home, "postgres")}`
+    : "start the server that OPENHERMIT_DATABASE_URL names; the gateway connects by itself";
+}
+
+function componentFix(component: string, agentId: string): string {
+  if (component === "model") return "check the model's API key in the environment of bin/hermit up, then start again";
+  if (component.startsWith("mcp:")) return "check the server's command or url in the manifest, then bin/hermit apply";
+  return `bin/hermit logs --agent ${agentId}`;
+}

@@ -1,0 +1,77 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ErrorDetailSchema, type ErrorDetail } from "@openhermit/protocol/common/v1/error";
+import { ConfigError } from "@openhermit/config";
+import { CliError } from "./cli-error.ts";
+import { ExitCode } from "./exit-code.ts";
+import { plainLine, plainText } from "./output/plain-text.ts";
+import type { Terminal } from "./output/terminal.ts";
+
+/** What the gateway says about an error besides its sentence; undefined when the error is not the gateway's own. */
+export function errorDetail(error: unknown): ErrorDetail | undefined {
+  return error instanceof ConnectError ? error.findDetails(ErrorDetailSchema)[0] : undefined;
+}
+
+/** Whether nobody listens at the gateway's address. */
+export function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof ConnectError) || errorDetail(error)) return false;
+  const code = systemCode(error.cause);
+  return code !== undefined && /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EAI_AGAIN)$/.test(code);
+}
+
+/** Any error as what failed, why and the next command. A defect keeps its text; its stack is shown with --verbose only. */
+export function toCliError(error: unknown, url?: string): CliError {
+  if (error instanceof CliError) return error;
+  if (error instanceof ConfigError) {
+    const [first = "", ...rest] = error.problems;
+    return new CliError(first, { why: rest.length > 0 ? rest.join("\n") : undefined, cause: error });
+  }
+  if (isUnreachable(error)) {
+    return new CliError(`the gateway does not answer${url === undefined ? "" : ` at ${url}`}`, {
+      why: plainLine((error as ConnectError).rawMessage),
+      next: "bin/hermit up starts it; bin/hermit doctor finds what is wrong",
+      cause: error,
+    });
+  }
+  if (error instanceof ConnectError) return fromConnect(error);
+  return new CliError(error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** Writes the error as lines on stderr. */
+export function reportError(terminal: Terminal, error: CliError): void {
+  terminal.say(`${terminal.paintWords(["red", "bold"], "error:")} ${plainText(error.message)}`);
+  for (const line of error.why?.split("\n") ?? []) terminal.say(`  ${plainText(line)}`);
+  if (error.next !== undefined && error.next !== "")
+    terminal.say(`${terminal.paintWords("cyan", "next:")} ${plainText(error.next)}`);
+}
+
+function fromConnect(error: ConnectError): CliError {
+  const detail = errorDetail(error);
+  const fields = detail?.requestId ? `request ${detail.requestId}` : undefined;
+  const message = plainText(error.rawMessage);
+  if (error.code === Code.Unauthenticated) {
+    return new CliError(message === "" ? "the gateway does not accept the token" : message, {
+      why: fields,
+      next: detail?.hint || "check OPENHERMIT_TOKEN, or the operator-token file of this home",
+      exitCode: ExitCode.loginNeeded,
+      cause: error,
+    });
+  }
+  if (error.code === Code.DeadlineExceeded) {
+    const why = "the gateway did not answer in time";
+    return new CliError("timed out", { why, next: detail?.hint || "bin/hermit health", cause: error });
+  }
+  const internal = error.code === Code.Internal || error.code === Code.Unknown;
+  return new CliError(message === "" ? `the gateway answered ${Code[error.code]}` : message, {
+    why: internal ? fields : undefined,
+    next: detail?.hint || (internal ? "look into the gateway's log: logs/gateway.log in the home" : undefined),
+    cause: error,
+  });
+}
+
+function systemCode(error: unknown): string | undefined {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth++) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (typeof code === "string" && code.startsWith("E") && !code.startsWith("ERR_")) return code;
+  }
+  return undefined;
+}

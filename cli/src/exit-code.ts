@@ -1,0 +1,7 @@
+/** How a command ends, for scripts. `health` has its own: 0 OK, 1 DEGRADED, 2 DOWN, 3 unreachable. */
+export const ExitCode = {
+  ok: 0,
+  error: 1,
+  loginNeeded: 4,
+  interrupted: 130,
+} as const;

@@ -1,0 +1,42 @@
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
+
+/** How long ago: `12s`, `4m`, `3h`, `5d`; `-` when unset. */
+export function ageText(time: Timestamp | undefined, now: number = Date.now()): string {
+  if (!time) return "-";
+  const seconds = Math.max(0, Math.floor((now - timestampMs(time)) / 1000));
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** The time of day in the zone of this machine, to the millisecond: `17:11:02.123`. */
+export function clockText(time: Timestamp | undefined): string {
+  if (!time) return "--:--:--.---";
+  const date = new Date(timestampMs(time));
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const milliseconds = String(date.getMilliseconds()).padStart(3, "0");
+  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${milliseconds}`;
+}
+
+/** A duration as `12 ms` or `3.4 s`. */
+export function durationText(duration: Duration | undefined): string {
+  return duration ? millisecondsText(durationMs(duration)) : "";
+}
+
+/** Milliseconds as `12 ms` or `3.4 s`. */
+export function millisecondsText(milliseconds: number): string {
+  return milliseconds < 1000 ? `${Math.round(milliseconds)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
+}
+
+/** Reads `10m`, `2h30m`, `7d` (that long ago) or an ISO date and time; undefined when it is neither. */
+export function parseSince(text: string, now: number = Date.now()): Date | undefined {
+  const parts = /^(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?$/.exec(text);
+  if (parts && text !== "") {
+    const [days = 0, hours = 0, minutes = 0, seconds = 0] = parts.slice(1).map((part) => Number(part ?? 0));
+    return new Date(now - (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000);
+  }
+  const at = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(at) ? undefined : new Date(at);
+}

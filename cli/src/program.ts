@@ -1,0 +1,132 @@
+import { Command, CommanderError, Option } from "commander";
+import type { Readable, Writable } from "node:stream";
+import { resolve } from "node:path";
+import type { Cli } from "./cli.ts";
+import type { CliConfig } from "./config.ts";
+import type { Gateway } from "./gateway-client.ts";
+import type { ColorMode, createTerminal, Terminal } from "./output/terminal.ts";
+import { verbs } from "./verb-table.ts";
+
+type Stream = Writable & { isTTY?: boolean; columns?: number };
+
+/** The process, as far as the program needs it. */
+export interface ProgramOptions {
+  args: readonly string[];
+  readConfig(): CliConfig;
+  stdin: Readable & { isTTY?: boolean };
+  stdout: Stream;
+  stderr: Stream;
+  createTerminal: typeof createTerminal;
+  onInterrupt: Cli["onInterrupt"];
+}
+
+const EXAMPLES = `Examples:
+  $ hermit up                                  start the fleet of examples/fleet
+  $ hermit chat one "use echo to say hello"    talk with an agent
+  $ hermit logs -f                             see what the agents do
+  $ hermit agents list                         see how they are
+`;
+
+/** Runs one command and returns its exit code. Reports every error; never throws. */
+export async function runProgram(options: ProgramOptions): Promise<number> {
+  const { args, stdout, stderr } = options;
+  let terminal = options.createTerminal({ stdout, stderr, color: "auto", noColor: false });
+  let gateway: Gateway | undefined;
+  try {
+    const global = readGlobalFlags(args);
+    const base = options.readConfig();
+    const config: CliConfig = {
+      ...base,
+      ...(global.home !== undefined && { home: resolve(global.home) }),
+      ...(global.url !== undefined && { url: global.url }),
+    };
+    terminal = options.createTerminal({ stdout, stderr, color: global.color, noColor: config.noColor });
+    let exitCode = 0;
+    const cli: Cli = {
+      config,
+      terminal,
+      stdin: options.stdin,
+      onInterrupt: options.onInterrupt,
+      gateway: async () => {
+        const { createGateway, findGateway } = await import("./gateway-client.ts");
+        gateway ??= createGateway(findGateway(config));
+        return gateway;
+      },
+      setExitCode: (code) => (exitCode = code),
+    };
+    const program = await buildProgram(cli, args, { stdout, stderr });
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    // Commander has said what it had to say.
+    if (error instanceof CommanderError) return error.exitCode;
+    return await report(terminal, error, gateway?.url, args.includes("--verbose"));
+  } finally {
+    gateway?.close();
+  }
+}
+
+async function report(terminal: Terminal, error: unknown, url: string | undefined, verbose: boolean): Promise<number> {
+  const { reportError, toCliError } = await import("./error-report.ts");
+  const shown = toCliError(error, url);
+  reportError(terminal, shown);
+  if (verbose && error instanceof Error) terminal.say(error.stack ?? "");
+  return shown.exitCode;
+}
+
+async function buildProgram(
+  cli: Cli,
+  args: readonly string[],
+  streams: { stdout: Stream; stderr: Stream },
+): Promise<Command> {
+  const program = new Command("hermit")
+    .description("Runs fleets of AI agents the way a service mesh runs services.")
+    .addHelpText("before", EXAMPLES)
+    .addOption(new Option("--home <dir>", "the home folder (OPENHERMIT_HOME)").default(undefined, ".openhermit"))
+    .option("--url <url>", "the gateway, if not this host's (OPENHERMIT_URL)")
+    .addOption(new Option("--color <when>", "when to show colour").choices(["auto", "always", "never"]).default("auto"))
+    .exitOverride()
+    .showSuggestionAfterError(true)
+    .showHelpAfterError("run it with --help to see what it takes")
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeOut: (text) => void streams.stdout.write(text),
+      writeErr: (text) => void streams.stderr.write(text),
+      getOutHelpWidth: () => 80,
+      getErrHelpWidth: () => 80,
+    })
+    .helpCommand(true);
+  // One verb is loaded when it is named; all of them for the help, for completion and for suggestions.
+  const word = args.find((argument, index) => !argument.startsWith("-") && !takesValue(args[index - 1]));
+  const named = verbs.filter((verb) => verb.name === word);
+  for (const verb of named.length > 0 && word !== "completion" ? named : verbs) {
+    const declare = await verb.load();
+    declare(program, cli);
+  }
+  if (word === "complete" || word === "completion") {
+    const { addCompletion } = await import("./completion-tree.ts");
+    addCompletion(program);
+  }
+  return program;
+}
+
+const takesValue = (flag: string | undefined): boolean => flag === "--home" || flag === "--url" || flag === "--color";
+
+/** The global flags, read before the program is built, since they decide how errors look. */
+function readGlobalFlags(args: readonly string[]): { home?: string; url?: string; color: ColorMode } {
+  const end = args.indexOf("--");
+  const before = end < 0 ? args : args.slice(0, end);
+  const value = (flag: string): string | undefined => {
+    const index = before.lastIndexOf(flag);
+    if (index >= 0) return before[index + 1];
+    return before.findLast((argument) => argument.startsWith(`${flag}=`))?.slice(flag.length + 1);
+  };
+  const color = value("--color");
+  const home = value("--home");
+  const url = value("--url");
+  return {
+    ...(home !== undefined && { home }),
+    ...(url !== undefined && { url }),
+    color: color === "always" || color === "never" ? color : "auto",
+  };
+}

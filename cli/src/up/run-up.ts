@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Agent } from "@openhermit/protocol/fleet/v1/agent";
+import type { Cli } from "../cli.ts";
+import { toCliError } from "../error-report.ts";
+import { ExitCode } from "../exit-code.ts";
+import { createGateway, findGateway, type Gateway } from "../gateway-client.ts";
+import { applyManifest, readManifestFile, type ManifestFile } from "../manifest/apply-manifest.ts";
+import { millisecondsText } from "../output/time-text.ts";
+import { waitForEarlierGateway } from "./earlier-gateway.ts";
+import { lockHome, openHome } from "./home-lock.ts";
+import { createProgress, type Progress } from "./progress.ts";
+import { superviseGateway, type GatewaySupervision } from "./supervise-gateway.ts";
+import { upScreen } from "./up-screen.ts";
+import { waitOnline } from "./wait-online.ts";
+import { watchAgents } from "./watch-agents.ts";
+
+/** What `up` was asked for. */
+export interface UpRequest {
+  manifestFile: string;
+  /** The environment of the gateway. */
+  environment: Readonly<Record<string, string | undefined>>;
+  verbose: boolean;
+}
+
+/** How long the agents may take before the screen is shown without them. */
+const ONLINE_DEADLINE_MS = 30_000;
+
+/** Runs the fleet until a signal: lock, gateway, manifest, agents, screen, watch, drain. Throws CliError. */
+export async function runUp(cli: Cli, request: UpRequest): Promise<void> {
+  const startedAt = performance.now();
+  const { home } = cli.config;
+  const manifest = readManifestFile(request.manifestFile);
+  openHome(home);
+  const lock = lockHome(home);
+  const progress = createProgress(cli.terminal, request.verbose);
+  const stop = new AbortController();
+  let supervision: GatewaySupervision | undefined;
+  let signals = 0;
+  const stopListening = cli.onInterrupt(() => {
+    signals += 1;
+    if (signals === 1) {
+      progress.say("stopping: running turns get time to end; Ctrl-C again does not wait for them");
+      stop.abort();
+    } else {
+      cli.setExitCode(ExitCode.interrupted);
+      supervision?.hurry();
+    }
+  });
+  let gateway: Gateway | undefined;
+  try {
+    await waitForEarlierGateway(home, stop.signal, (pid) =>
+      progress.begin(`waiting for the gateway of an earlier run to end (process ${pid})`),
+    );
+    progress.begin("starting the gateway");
+    const { environment } = request;
+    supervision = await superviseGateway({ home, environment, progress, signal: stop.signal });
+    const { url, loginUrl } = supervision;
+    const token = cli.config.environment["OPENHERMIT_TOKEN"];
+    gateway = createGateway(findGateway({ home, url, token: token === "" ? undefined : token }));
+
+    await timed(progress, "manifest applied", () =>
+      applyPatiently(cli, gateway as Gateway, manifest, progress, url, stop.signal),
+    );
+    const agents = await timed(progress, "agents online", () => awaitAgents(gateway as Gateway, progress, stop.signal));
+    progress.clear();
+    const readyMs = performance.now() - startedAt;
+    cli.terminal.line(upScreen(cli.terminal, { url, loginUrl, home, agents, readyMs }));
+    await watchAgents(gateway, { known: agents, signal: stop.signal, tell: progress.say });
+  } catch (error) {
+    // Asked to stop while it started: that is no failure.
+    if (!stop.signal.aborted) throw error;
+  } finally {
+    progress.clear();
+    gateway?.close();
+    const began = performance.now();
+    if (supervision) await supervision.stop();
+    if (signals > 0) progress.say(`stopped (${millisecondsText(performance.now() - began)})`);
+    stopListening();
+    lock.release();
+  }
+}
+
+async function timed<T>(progress: Progress, step: string, work: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  const result = await work();
+  progress.done(step, performance.now() - began);
+  return result;
+}
+
+/** Applies the manifest; as long as the database is away it says so once and tries again. */
+async function applyPatiently(
+  cli: Cli,
+  gateway: Gateway,
+  manifest: ManifestFile,
+  progress: Progress,
+  url: string,
+  signal: AbortSignal,
+): Promise<void> {
+  progress.begin(`applying ${manifest.name}`);
+  let told = false;
+  for (;;) {
+    try {
+      await applyManifest(gateway, cli.terminal, manifest, { dryRun: false, signal });
+      return;
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.code !== Code.Unavailable) throw error;
+      if (!told) {
+        progress.say(
+          `the gateway listens on ${url} but can't work yet: ${toCliError(error, url).message}; waiting ...`,
+        );
+      }
+      told = true;
+      await sleep(500, undefined, { signal });
+    }
+  }
+}
+
+async function awaitAgents(gateway: Gateway, progress: Progress, signal: AbortSignal): Promise<Agent[]> {
+  return await waitOnline(gateway, {
+    deadlineMs: ONLINE_DEADLINE_MS,
+    signal,
+    onWaiting: (waiting, total) =>
+      progress.begin(
+        `waiting for ${waiting.length} of ${total} agents: ${waiting
+          .slice(0, 8)
+          .map((agent) => agent.id)
+          .join(", ")}`,
+      ),
+  });
+}

@@ -1,0 +1,21 @@
+import type { Command } from "commander";
+import type { Cli } from "./cli.ts";
+
+/** Adds one verb with its options and examples to the program. Its action runs with the Cli. */
+export type DeclareVerb = (program: Command, cli: Cli) => void;
+
+/** The verbs in the order of the help, each loaded when it is called (or when the help lists all). */
+export const verbs: readonly { name: string; load(): Promise<DeclareVerb> }[] = [
+  { name: "up", load: async () => (await import("./verbs/up.ts")).declareUp },
+  { name: "apply", load: async () => (await import("./verbs/apply.ts")).declareApply },
+  { name: "agents", load: async () => (await import("./verbs/agents.ts")).declareAgents },
+  { name: "chat", load: async () => (await import("./verbs/chat.ts")).declareChat },
+  { name: "sessions", load: async () => (await import("./verbs/sessions.ts")).declareSessions },
+  { name: "logs", load: async () => (await import("./verbs/logs.ts")).declareLogs },
+  { name: "health", load: async () => (await import("./verbs/health.ts")).declareHealth },
+  { name: "login", load: async () => (await import("./verbs/login.ts")).declareLogin },
+  { name: "sidecars", load: async () => (await import("./verbs/sidecars.ts")).declareSidecars },
+  { name: "doctor", load: async () => (await import("./verbs/doctor.ts")).declareDoctor },
+  { name: "version", load: async () => (await import("./verbs/version.ts")).declareVersion },
+  { name: "completion", load: async () => (await import("./verbs/completion.ts")).declareCompletion },
+];

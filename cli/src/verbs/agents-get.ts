@@ -1,0 +1,60 @@
+import { toJson } from "@bufbuild/protobuf";
+import { AgentSchema, type Agent } from "@openhermit/protocol/fleet/v1/agent";
+import { stateDetail, stateWord } from "../agent-view.ts";
+import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
+import { plainLine, plainText } from "../output/plain-text.ts";
+import { ageText } from "../output/time-text.ts";
+import type { Terminal } from "../output/terminal.ts";
+import type { DeclareVerb } from "../verb-table.ts";
+
+/** `hermit agents get AGENT`. */
+export const declareAgentsGet: DeclareVerb = (agents, cli) => {
+  agents
+    .command("get")
+    .argument("<agent>", "the agent's id")
+    .description("show one agent")
+    .addOption(outputOption("text", "json", "jsonl", "yaml", "name"))
+    .action(async (agentId: string, options: { output: OutputFormat }) => {
+      const gateway = await cli.gateway();
+      const { agent } = await gateway.fleet.getAgent({ agentId });
+      if (!agent) return;
+      if (options.output === "text") printAgent(cli.terminal, agent);
+      else if (options.output === "name") cli.terminal.line(agent.id);
+      else await printValue(cli.terminal, options.output, toJson(AgentSchema, agent));
+    });
+};
+
+function printAgent(terminal: Terminal, agent: Agent): void {
+  const { spec, status } = agent;
+  const applied = status?.appliedGeneration ?? 0n;
+  const desired = status?.desiredGeneration ?? 0n;
+  const rows: [string, string][] = [
+    ["Agent", agent.id],
+    ["Name", agent.displayName],
+    ["State", `${stateWord(agent)} for ${ageText(status?.stateSince)}`],
+    ["Detail", stateDetail(agent)],
+    ["Model", spec?.model ?? ""],
+    [
+      "Sidecar",
+      status?.pid ? `${status.sidecarId} on ${status.host}, pid ${status.pid}, ${status.sidecarVersion}` : "",
+    ],
+    [
+      "Configuration",
+      applied === desired ? `generation ${applied}` : `generation ${applied}, ${desired} is on its way`,
+    ],
+    ["Restarts", status?.restartCount ? String(status.restartCount) : ""],
+    [
+      "Labels",
+      Object.entries(agent.labels)
+        .map(([key, value]) => `${key}=${value}`)
+        .join(", "),
+    ],
+  ];
+  for (const [title, value] of rows) {
+    if (value !== "") terminal.line(`${terminal.paint("dim", title.padEnd(14))} ${plainLine(value, 1000)}`);
+  }
+  if (spec?.instructions) {
+    terminal.line(terminal.paint("dim", "Instructions"));
+    for (const line of plainText(spec.instructions).trimEnd().split("\n")) terminal.line(`  ${line}`);
+  }
+}

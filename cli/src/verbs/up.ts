@@ -1,0 +1,50 @@
+import { join } from "node:path";
+import { repositoryRoot, type CliConfig } from "../config.ts";
+import { runUp } from "../up/run-up.ts";
+import type { DeclareVerb } from "../verb-table.ts";
+
+const EXAMPLES = `Examples:
+  $ hermit up                                    the example fleet
+  $ hermit up -f agents.yaml                     your own
+  $ hermit up --listen 127.0.0.1:9000 --home /var/lib/hermit
+  $ hermit up --database-url postgres://user@db/openhermit
+
+Runs a gateway, its PostgreSQL and a sidecar for each agent, until Ctrl-C. The state
+is in the home and survives.
+`;
+
+interface UpOptions {
+  file: string;
+  listen?: string;
+  databaseUrl?: string;
+  verbose?: boolean;
+}
+
+/** `hermit up`: the whole fleet on this host. */
+export const declareUp: DeclareVerb = (program, cli) => {
+  program
+    .command("up")
+    .description("run the fleet on this host")
+    .addHelpText("before", EXAMPLES)
+    .option("-f, --file <file>", "the manifest to apply", join(repositoryRoot, "examples/fleet/agents.yaml"))
+    .option("--listen <host:port>", "where the gateway listens (OPENHERMIT_LISTEN; 127.0.0.1:8780)")
+    .option("--database-url <url>", "a PostgreSQL to use instead of the embedded one\n(OPENHERMIT_DATABASE_URL)")
+    .option("--verbose", "show each step with its time")
+    .action(async (options: UpOptions) => {
+      await runUp(cli, {
+        manifestFile: options.file,
+        environment: environmentOf(cli.config, options),
+        verbose: options.verbose === true,
+      });
+    });
+};
+
+/** The environment of the gateway: this one, with the flags in their place. */
+function environmentOf(config: CliConfig, { listen, databaseUrl }: UpOptions): Record<string, string | undefined> {
+  return {
+    ...config.environment,
+    NODE_COMPILE_CACHE: config.environment["NODE_COMPILE_CACHE"] ?? join(repositoryRoot, ".cache/node"),
+    ...(listen !== undefined && { OPENHERMIT_LISTEN: listen }),
+    ...(databaseUrl !== undefined && { OPENHERMIT_DATABASE_URL: databaseUrl }),
+  };
+}
