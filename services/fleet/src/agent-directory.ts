@@ -1,0 +1,56 @@
+import { unavailable } from "@openhermit/errors";
+import type { Database } from "@openhermit/postgres";
+import { DesiredState, type Launcher } from "@openhermit/protocol/fleet/v1/agent";
+import { createPeriodicTask } from "@openhermit/reconcile";
+import type { Log } from "@openhermit/telemetry";
+import { readDirectory } from "./agent-store.ts";
+
+/** What is kept in memory of an agent. */
+export interface DirectoryEntry {
+  readonly id: string;
+  readonly displayName: string;
+  readonly launcher: Launcher;
+  readonly desiredState: DesiredState;
+  readonly desiredSince: Date;
+}
+
+/** All agents in memory, so that a turn asks no database whether its agent runs. */
+export interface AgentDirectory {
+  /** Throws unavailable as long as the agents were never read. */
+  get(id: string): DirectoryEntry | undefined;
+  /** In the order of their ids; empty as long as the agents were never read. */
+  all(): readonly DirectoryEntry[];
+  /** Reads soon. */
+  poke(): void;
+  /** Resolves when a reading that began after this call has ended. */
+  refresh(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** A safety net: changes are announced. */
+const PERIOD_MS = 30_000;
+
+/** Reads the agents now, when poked, and every 30 s. */
+export function createAgentDirectory({ database, log }: { database: Database; log: Log }): AgentDirectory {
+  let entries: ReadonlyMap<string, DirectoryEntry> | undefined;
+  const task = createPeriodicTask({
+    name: "read-agents",
+    periodMs: PERIOD_MS,
+    async run() {
+      entries = new Map((await readDirectory(database)).map((entry) => [entry.id, entry]));
+    },
+    onError: (error) => log.debug({ err: error }, "agents not read"),
+  });
+  return {
+    get(id) {
+      if (entries !== undefined) return entries.get(id);
+      throw unavailable("FLEET_NOT_READ", "the gateway has not read its agents yet: its database is away", {
+        hint: "Try again when the gateway's health says that the database is back.",
+      });
+    },
+    all: () => [...(entries?.values() ?? [])],
+    poke: task.poke,
+    refresh: task.runNow,
+    stop: task.stop,
+  };
+}

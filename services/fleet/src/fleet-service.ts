@@ -1,0 +1,245 @@
+import { create } from "@bufbuild/protobuf";
+import { newUuidV7 } from "@openhermit/ids";
+import type { MigrationSet, Subscription } from "@openhermit/postgres";
+import { DesiredState, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
+import { FleetService as FleetRpc } from "@openhermit/protocol/fleet/v1/fleet_service";
+import { createPeriodicTask, type PeriodicTask } from "@openhermit/reconcile";
+import { agentNotFound, checkJoinable, effectiveSpec, providerOf } from "./agent.ts";
+import { createAgentDirectory, type AgentDirectory } from "./agent-directory.ts";
+import { observedState } from "./agent-status.ts";
+import { listObservedAgents, readAgentIds, readAgents, readRevisedAgents } from "./agent-store.ts";
+import { applyAgents, applyProviders } from "./apply-fleet.ts";
+import { decodeChange, FLEET_CHANNEL } from "./fleet-channel.ts";
+import { createFleetEvents } from "./fleet-events.ts";
+import type { AgentView, FleetService, FleetServiceOptions } from "./fleet-ports.ts";
+import { createFleetRpcs } from "./fleet-rpcs.ts";
+import { openLauncherHome } from "./launcher/launcher-home.ts";
+import { createProcessLauncher } from "./launcher/process-launcher.ts";
+import { createObservations } from "./observations.ts";
+import { builtinProviders } from "./provider.ts";
+import { readProviders, storeBuiltins } from "./provider-store.ts";
+import { endLease } from "./sidecar-claim-store.ts";
+import { createSidecarReconciler } from "./tasks/reconcile-sidecars.ts";
+import { storeObservations } from "./tasks/store-observations.ts";
+
+/** The tables of the fleet. */
+export const fleetMigrations: MigrationSet = {
+  schema: "fleet",
+  directory: new URL("../migrations", import.meta.url).pathname,
+};
+
+const LEASE_MS = 20_000;
+const PERIOD_MS = 5_000;
+/** More than a fleet has; the view is one statement. */
+const EVERY_AGENT = 1_000_000;
+
+/** Makes the fleet: agents, providers, and the supervision of sidecars. Throws when the launcher's home can't be written. */
+export function createFleetService(options: FleetServiceOptions): FleetService {
+  const { database, log, ports, leaseMs = LEASE_MS } = options;
+  const builtins = builtinProviders(options.ollamaHost);
+  const listeners = new Set<(agentIds: readonly string[] | "all") => void>();
+  const events = createFleetEvents((list) => ports.recordEvents(list), log);
+  const home = options.launcher === undefined ? undefined : openLauncherHome(options.launcher.home);
+  const gateway = { id: home?.id ?? newUuidV7(), instanceId: newUuidV7() };
+  const tasks: { reconcile?: PeriodicTask; store?: PeriodicTask } = {};
+  let directory: AgentDirectory | undefined;
+  let subscription: Subscription | undefined;
+  let builtinsStored = false;
+
+  const observations = createObservations({ events, onChange: () => tasks.store?.poke() });
+  const launcher =
+    options.launcher === undefined || home === undefined
+      ? undefined
+      : createProcessLauncher({
+          options: options.launcher,
+          home,
+          ports,
+          events,
+          log,
+          observe: (agentId, observation) => observations.process(agentId, observation),
+          onGone(agentId) {
+            reconciler.gone(agentId);
+            tasks.reconcile?.poke();
+          },
+        });
+  const reconciler = createSidecarReconciler({
+    database,
+    log,
+    gateway,
+    leaseMs,
+    observations,
+    launcher,
+    apiKeyEnvOf: (provider) => builtins.get(provider)?.apiKeyEnv ?? "",
+    revokeSidecar: (sidecarId) => ports.revokeSidecar(sidecarId),
+  });
+  const storeOptions = { database, gateway, observations };
+
+  const agentsInMemory = (): AgentDirectory => (directory ??= createAgentDirectory({ database, log }));
+  const emit = (agentIds: readonly string[] | "all"): void => {
+    for (const listener of listeners) listener(agentIds);
+  };
+
+  async function reconcile(): Promise<void> {
+    if (!builtinsStored) {
+      if ((await storeBuiltins(database, [...builtins.values()])) > 0) emit("all");
+      builtinsStored = true;
+    }
+    const wasRegistered = reconciler.isRegistered;
+    await reconciler.run();
+    if (!wasRegistered && reconciler.isRegistered) tasks.store?.poke();
+  }
+
+  function onMessage(payload: string): void {
+    const change = decodeChange(payload);
+    if (change === undefined) return;
+    if (change.kind === "start") launcher?.startNow(change.agentId);
+    else if (change.kind === "providers") emit("all");
+    else directory?.poke();
+    if (change.kind === "agent") emit([change.agentId]);
+    tasks.reconcile?.poke();
+  }
+
+  function onSubscribed(): void {
+    directory?.poke();
+    tasks.reconcile?.poke();
+    emit("all");
+  }
+
+  async function stopTasks(): Promise<void> {
+    const { reconcile: reconcileTask, store } = tasks;
+    delete tasks.reconcile;
+    delete tasks.store;
+    await Promise.all([reconcileTask?.stop(), store?.stop()]);
+  }
+
+  return {
+    routes(router) {
+      const killGraceMs = options.launcher?.times?.killGraceMs ?? 2_000;
+      const drainGraceMs = options.launcher?.times?.drainGraceMs ?? 10_000;
+      router.service(
+        FleetRpc,
+        createFleetRpcs({
+          database,
+          log,
+          caller: options.caller,
+          ports,
+          builtins,
+          refresh: () => agentsInMemory().refresh(),
+          stopDeadlineMs: drainGraceMs + killGraceMs + 5_000,
+        }),
+      );
+    },
+
+    start() {
+      agentsInMemory();
+      subscription ??= database.listen(FLEET_CHANNEL, onMessage, onSubscribed);
+      tasks.reconcile ??= createPeriodicTask({
+        name: "reconcile-sidecars",
+        periodMs: Math.min(PERIOD_MS, leaseMs / 4),
+        run: reconcile,
+        onError: (error) => log.debug({ err: error }, "sidecars not reconciled"),
+      });
+      tasks.store ??= createPeriodicTask({
+        name: "store-observations",
+        periodMs: PERIOD_MS,
+        run: async () => {
+          if (reconciler.isRegistered) await storeObservations(storeOptions);
+        },
+        onError: (error) => log.debug({ err: error }, "observations not stored"),
+      });
+    },
+
+    async close() {
+      listeners.clear();
+      subscription?.close();
+      await Promise.all([stopTasks(), directory?.stop()]);
+      launcher?.letGoAll();
+    },
+
+    async stopAll(graceMs) {
+      await stopTasks();
+      await launcher?.endAll(graceMs);
+      try {
+        await storeObservations(storeOptions);
+        await endLease(database, gateway);
+      } catch (error) {
+        log.debug({ err: error }, "lease not given up");
+      }
+    },
+
+    agentForTurn(agentId) {
+      const entry = agentsInMemory().get(agentId);
+      if (entry === undefined) return { state: "unknown" };
+      return { state: entry.desiredState === DesiredState.STOPPED ? "stopped" : "ready" };
+    },
+
+    knownAgentIds: () =>
+      agentsInMemory()
+        .all()
+        .map(({ id }) => id),
+
+    async agents() {
+      try {
+        const observed = await listObservedAgents(database, "", EVERY_AGENT);
+        return observed.map(({ agent, observation }): AgentView => {
+          const wanted = { ...agent, launcher: agent.spec.launcher };
+          return viewOf(agent, observedState(wanted, observation));
+        });
+      } catch (error) {
+        log.debug({ err: error }, "agents told from memory");
+        return agentsInMemory()
+          .all()
+          .map((entry) => viewOf(entry, observedState(entry, observations.of(entry.id))));
+      }
+    },
+
+    async snapshotSources(agentIds) {
+      const revised = await readRevisedAgents(database, agentIds);
+      return revised.map(({ agent, provider, revision }) => {
+        const name = providerOf(agent.spec);
+        return {
+          agentId: agent.id,
+          displayName: agent.displayName,
+          spec: effectiveSpec(agent.spec),
+          // One that exists nowhere is refused by the sidecar, which says so.
+          provider: provider ?? builtins.get(name) ?? create(ProviderSchema, { name }),
+          revision,
+        };
+      });
+    },
+
+    async mayJoinExternally(agentIds) {
+      const found = await readAgents(database, agentIds);
+      for (const id of agentIds) {
+        const agent = found.get(id);
+        if (agent === undefined) throw agentNotFound(id);
+        checkJoinable({ id, launcher: agent.spec.launcher });
+      }
+    },
+
+    onChanged(callback) {
+      listeners.add(callback);
+      return () => void listeners.delete(callback);
+    },
+
+    refresh: () => agentsInMemory().refresh(),
+
+    // What is observed is kept at once and stored soon: no stream waits for the database here.
+    sidecarAttached: async (link) => observations.attached(link),
+    sidecarDetached: async (link) => observations.detached(link),
+    snapshotAnswered: async (answer) => observations.answered(answer),
+
+    providerNames: async (tx) => [...new Set([...builtins.keys(), ...(await readProviders(tx)).keys()])],
+    agentIds: readAgentIds,
+    applyProviders: (tx, providers, { dryRun }) => applyProviders(tx, providers, builtins, { dryRun }),
+    applyAgents: (tx, agents, { dryRun }) => applyAgents(tx, agents, builtins, { dryRun }),
+  };
+}
+
+function viewOf(
+  { id, displayName, desiredState }: { id: string; displayName: string; desiredState: DesiredState },
+  { state, since, detail }: ReturnType<typeof observedState>,
+): AgentView {
+  const desired = desiredState === DesiredState.STOPPED ? "stopped" : "running";
+  return { agentId: id, displayName, desired, state, stateSince: since, detail };
+}
