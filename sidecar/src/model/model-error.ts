@@ -85,17 +85,17 @@ export function modelErrorOf(thrown: unknown, target: CallTarget): ModelError {
   if (status !== undefined && status >= 300) {
     return error("MODEL_REQUEST_REFUSED", `${provider} refused the request (${status}): ${said}`);
   }
-  if (status !== undefined || isFormatError(thrown)) {
+  if (isFormatError(thrown) || isFormatError(failure.cause)) {
     return error("MODEL_ANSWER_INVALID", `${provider} sent an answer that is not understood: ${said}`, true);
   }
-  if (isNetworkError(thrown)) {
+  if (status === undefined && isNetworkError(thrown)) {
     return error(
       "MODEL_UNAVAILABLE",
       `${provider} can't be reached at ${target.baseUrl}: ${said} Try again later.`,
       true,
     );
   }
-  // An error within the stream, for example Anthropic's overloaded_error.
+  // The connection ended within the answer, or the stream holds an error, for example Anthropic's overloaded_error.
   return error("MODEL_UNAVAILABLE", `${provider} broke off its answer: ${said} Try again later.`, true);
 }
 
