@@ -45,7 +45,7 @@ export function bringUp(options: {
         if (!(error instanceof MeshError && error.code === "unavailable")) {
           throw error;
         }
-        log.warn({ error }, "database lost while starting");
+        log.warn({ err: error }, "database lost while starting");
       }
     }
   }

@@ -24,41 +24,40 @@ function fail(log: Log, error: unknown): never {
         ? [error.message, "", "CONFIG_INVALID"]
         : [`the gateway failed: ${toError(error).message}`, "its log says more", "INTERNAL"];
   tell({ step: "failed", message, hint, reason });
-  log.fatal({ error, hint }, "gateway failed");
+  log.fatal({ err: error, hint }, "gateway failed");
   process.exit(error instanceof MeshError || error instanceof ConfigError ? 2 : 1);
 }
 
 async function run(config: GatewayConfig, log: Log): Promise<void> {
-  const gateway = await startGateway(config, log, tell);
   let code = 0;
-  let stopping = false;
+  const told = Promise.withResolvers<void>();
   const stop = (why: string) => {
-    if (stopping) {
-      return;
-    }
-    stopping = true;
     log.info({ why }, "gateway told to stop");
     setTimeout(() => process.exit(1), config.drainMs + STOP_LIMIT_MS).unref();
-    gateway.stop().then(
-      () => process.exit(code),
-      (error: unknown) => fail(log, error),
-    );
+    told.resolve();
   };
-  process.on("SIGTERM", () => stop("SIGTERM"));
-  process.on("SIGINT", () => stop("SIGINT"));
-  process.on("disconnect", () => stop("parent gone"));
-  if (config.lifelineFd !== undefined) {
-    watchLifeline(config.lifelineFd, () => stop("lifeline ended"));
-  }
+  process.once("SIGTERM", () => stop("SIGTERM")).on("SIGTERM", () => {});
+  process.once("SIGINT", () => stop("SIGINT")).on("SIGINT", () => {});
+  process.once("disconnect", () => stop("parent gone"));
   process.on("uncaughtException", (error) => {
-    log.fatal({ error }, "uncaught error");
+    log.fatal({ err: error }, "uncaught error");
     code = 1;
     stop("uncaught error");
   });
-  await gateway.ready.catch(async (error: unknown) => {
-    await gateway.stop();
-    fail(log, error);
-  });
+  if (config.lifelineFd !== undefined) {
+    watchLifeline(config.lifelineFd, () => stop("lifeline ended"));
+  }
+  const gateway = await startGateway(config, log, tell);
+  const failed = gateway.ready.then(
+    () => new Promise<never>(() => {}),
+    (error: unknown) => ({ error }),
+  );
+  const failure = await Promise.race([failed, told.promise]);
+  await gateway.stop();
+  if (failure !== undefined) {
+    fail(log, failure.error);
+  }
+  process.exit(code);
 }
 
 try {

@@ -14,6 +14,13 @@ export interface MeshMetrics {
 // Labels by agent are bounded: past this many agents the rest is counted together.
 const MAX_AGENT_LABELS = 1_000;
 
+const END_STATES: Readonly<Record<number, string>> = {
+  [TurnState.SUCCEEDED]: "succeeded",
+  [TurnState.FAILED]: "failed",
+  [TurnState.CANCELLED]: "cancelled",
+  [TurnState.INTERRUPTED]: "interrupted",
+};
+
 /** Creates the metrics of the mesh. */
 export function createMeshMetrics(meter: Telemetry["meter"], database: Pick<Database, "statementCount">): MeshMetrics {
   const links = new Map<string, bigint>();
@@ -56,7 +63,7 @@ export function createMeshMetrics(meter: Telemetry["meter"], database: Pick<Data
           oldest = Math.min(oldest, timestampMs(event.time));
         }
         if (event.detail.case === "turnEnd") {
-          const state = (TurnState[event.detail.value.state] ?? "unknown").toLowerCase();
+          const state = END_STATES[event.detail.value.state] ?? "unknown";
           turns.add(1, { agent: agentLabel(event.agentId), state });
         }
       }

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 
 import type { DescMethod } from "@bufbuild/protobuf";
-import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { toError, unavailable, type MeshError } from "@openhermit/errors";
 import { newUuidV7 } from "@openhermit/ids";
 import { createDatabase, startEmbeddedPostgres, type EmbeddedPostgres } from "@openhermit/postgres";
@@ -56,7 +56,7 @@ export async function startGateway(
   const undo: (() => Promise<unknown>)[] = [];
   const cleanUp = async () => {
     for (const step of undo.toReversed()) {
-      await step().catch((error: unknown) => log.warn({ error }, "a part did not end cleanly"));
+      await step().catch((error: unknown) => log.warn({ err: error }, "a part did not end cleanly"));
     }
   };
   try {
@@ -100,16 +100,18 @@ export async function startGateway(
         home: config.home,
         command: [process.execPath, SIDECAR],
         environment: config.environment,
-        drainGraceMs: config.drainMs,
         ...(config.lifelineFd === undefined ? {} : { lifelineFd: config.lifelineFd }),
       },
     });
-    undo.push(() => services.close());
+    let closing: Promise<void> | undefined;
+    const closeServices = () => (closing ??= services.close());
+    undo.push(closeServices);
 
     const verifier = createCredentialVerifier({
       operatorToken,
       verifyAccessToken: (token) => services.mesh.verifyAccessToken(token),
     });
+    const shutdown = new AbortController();
     const codes = createLoginCodes();
     const web = await createWeb({
       version: VERSION,
@@ -142,6 +144,7 @@ export async function startGateway(
       telemetry,
       log,
       fallback: web,
+      shutdownSignal: shutdown.signal,
     });
     listener = await listen({
       ...config.listen,
@@ -163,7 +166,7 @@ export async function startGateway(
       onProgress({ step: "ready", ms: elapsed(begun) });
     });
     // Whoever started the gateway decides what to do about it; here it must not count as unhandled.
-    ready.catch((error: unknown) => log.error({ error: toError(error) }, "gateway can't become ready"));
+    ready.catch((error: unknown) => log.error({ err: toError(error) }, "gateway can't become ready"));
 
     return {
       url: url(),
@@ -175,7 +178,9 @@ export async function startGateway(
           progress.stop();
           await services.fleet
             .stopAll(graceMs)
-            .catch((error: unknown) => log.warn({ error }, "sidecars did not end cleanly"));
+            .catch((error: unknown) => log.warn({ err: error }, "sidecars did not end cleanly"));
+          shutdown.abort(new ConnectError("the gateway is stopping", Code.Unavailable));
+          await closeServices().catch((error: unknown) => log.warn({ err: error }, "services did not end cleanly"));
           await cleanUp();
           log.info("gateway stopped");
         })();

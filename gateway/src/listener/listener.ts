@@ -108,7 +108,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       clearTimeout(timer);
       sessions.delete(session);
     });
-    session.on("error", (error: Error) => options.log.debug({ error }, "http2 session failed"));
+    session.on("error", (error: Error) => options.log.debug({ err: error }, "http2 session failed"));
   });
   http2.on("sessionError", () => {});
 
@@ -132,7 +132,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       track(socket);
       serve(socket, socket.alpnProtocol === "h2" ? "http2" : "http1");
     });
-    tls.on("tlsClientError", (error: Error) => options.log.debug({ error }, "tls handshake failed"));
+    tls.on("tlsClientError", (error: Error) => options.log.debug({ err: error }, "tls handshake failed"));
     server = tls;
   }
   await bind(server, options);
@@ -188,7 +188,7 @@ async function bind(server: NetServer, options: ListenerOptions): Promise<void> 
     throw listenError(options, error);
   }
   server.off("error", reject);
-  server.on("error", (error) => options.log.error({ error }, "listener failed"));
+  server.on("error", (error) => options.log.error({ err: error }, "listener failed"));
 }
 
 function listenError({ host, port }: ListenerOptions, error: unknown): MeshError {

@@ -32,12 +32,12 @@ export function toConnectError(thrown: unknown, call: FailedCall): ConnectError 
   const { requestId, method, log } = call;
   if (thrown instanceof MeshError) {
     if (thrown.cause !== undefined) {
-      log.warn({ error: thrown, request_id: requestId, method }, "call failed with a cause");
+      log.warn({ err: thrown, request_id: requestId, method }, "call failed with a cause");
     }
     return new ConnectError(
       thrown.message,
       CODES[thrown.code],
-      { "x-request-id": requestId },
+      undefined,
       [
         {
           desc: ErrorDetailSchema,
@@ -50,14 +50,13 @@ export function toConnectError(thrown: unknown, call: FailedCall): ConnectError 
   const known = thrown instanceof ConnectError ? thrown : abortError(thrown);
   if (known !== undefined && known.code !== Code.Internal && known.code !== Code.Unknown) {
     completeDetail(known, requestId);
-    known.metadata.set("x-request-id", requestId);
     return known;
   }
-  log.error({ error: thrown, request_id: requestId, method }, "call failed");
+  log.error({ err: thrown, request_id: requestId, method }, "call failed");
   return new ConnectError(
     "something went wrong inside the gateway",
     Code.Internal,
-    { "x-request-id": requestId },
+    undefined,
     [
       {
         desc: ErrorDetailSchema,

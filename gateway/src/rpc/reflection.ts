@@ -1,10 +1,14 @@
 import { toBinary, type DescFile, type DescMessage, type DescService } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
-import { ServerReflection, type ServerReflectionRequest } from "@openhermit/protocol/grpc/reflection";
+import { ServerReflection } from "@openhermit/protocol/grpc/reflection";
 import { ServerReflection as ServerReflectionV1Alpha } from "@openhermit/protocol/grpc/reflection-v1alpha";
 
-type Question = ServerReflectionRequest["messageRequest"];
+// The request of v1 and of v1alpha: the same but for its name.
+type Question =
+  | { case: "fileByFilename" | "fileContainingSymbol" | "allExtensionNumbersOfType" | "listServices"; value: string }
+  | { case: "fileContainingExtension"; value: { containingType: string; extensionNumber: number } }
+  | { case: undefined; value?: undefined };
 
 /**
  * Serves grpc.reflection.v1 and v1alpha over the services of the router, so that `buf curl` and grpcurl work without
@@ -21,7 +25,7 @@ export function registerReflection(router: ConnectRouter): void {
     for await (const request of requests) {
       yield {
         validHost: request.host,
-        originalRequest: { host: request.host, messageRequest: request.messageRequest },
+        originalRequest: { host: request.host, messageRequest: plain(request.messageRequest) },
         messageResponse: respond(request.messageRequest, sent),
       };
     }
@@ -126,6 +130,14 @@ function filesResponse(file: DescFile | undefined, sent: Set<DescFile>, asked: s
     case: "fileDescriptorResponse" as const,
     value: { fileDescriptorProto: files.map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto)) },
   };
+}
+
+function plain(question: Question): Question {
+  if (question.case !== "fileContainingExtension") {
+    return question;
+  }
+  const { containingType, extensionNumber } = question.value;
+  return { case: question.case, value: { containingType, extensionNumber } };
 }
 
 function notFound(name: string) {

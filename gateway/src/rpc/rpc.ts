@@ -33,6 +33,8 @@ export interface RpcOptions {
   log: Log;
   /** What is served for a path that is no method. */
   fallback: RequestHandler;
+  /** Ends all calls and streams with its reason. */
+  shutdownSignal?: AbortSignal;
   /** The deadline of a call that names none, ms. Default 30,000. */
   defaultDeadlineMs?: number;
 }
@@ -59,6 +61,7 @@ export function createRpcHandler(options: RpcOptions): RequestHandler {
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
+    ...(options.shutdownSignal === undefined ? {} : { shutdownSignal: options.shutdownSignal }),
     // Connect's type of a response is a patched one; the objects are the same.
     fallback: (request, response) => options.fallback(request, response as Parameters<RequestHandler>[1]),
   }) as RequestHandler;

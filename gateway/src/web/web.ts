@@ -67,7 +67,7 @@ export async function createWeb(options: WebOptions): Promise<RequestHandler> {
     if (status < 500) {
       return reply.code(status).send({ error: error.message });
     }
-    log.error({ error, request_id: request.id, path: request.routeOptions.url }, "page failed");
+    log.error({ err: error, request_id: request.id, path: request.routeOptions.url }, "page failed");
     return reply.code(500).send({ error: "something went wrong inside the gateway", request_id: request.id });
   });
 
@@ -112,7 +112,7 @@ export async function createWeb(options: WebOptions): Promise<RequestHandler> {
     const [health, list] = await Promise.all([
       options.health(),
       options.agents(typeof token === "string" ? token : "").catch((error: unknown) => {
-        log.debug({ error }, "agents not readable for the page");
+        log.debug({ err: error }, "agents not readable for the page");
         return { agents: undefined, nextPageToken: "" };
       }),
     ]);

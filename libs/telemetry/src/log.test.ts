@@ -21,10 +21,7 @@ describe("log", () => {
     const text = written(pretty, (log) => {
       log.info({ token: "plain-secret-1", nested: { headers: { authorization: "plain-secret-2" } } }, "call");
       log.child({ join_token: "plain-secret-3" }).warn("child");
-      log.error(
-        { error: new Error("no login at postgres://me:plain-secret-4@db:5432/x with ohm_plainsecret5") },
-        "bad",
-      );
+      log.error({ err: new Error("no login at postgres://me:plain-secret-4@db:5432/x with ohm_plainsecret5") }, "bad");
     });
     expect(text).not.toMatch(/plain-?secret/);
     expect(text).toContain("no login at postgres://me:[redacted]@db:5432/x");
@@ -34,11 +31,11 @@ describe("log", () => {
   test("writes the cause of an error and leaves out what is below its level", () => {
     const text = written(false, (log) => {
       log.debug("unseen");
-      log.error({ error: new Error("above", { cause: new Error("beneath") }) }, "failed");
+      log.error({ err: new Error("above", { cause: new Error("beneath") }) }, "failed");
     });
-    const record = JSON.parse(text) as { level: string; service: string; error: { cause: { message: string } } };
+    const record = JSON.parse(text) as { level: string; service: string; err: { cause: { message: string } } };
     expect(record).toMatchObject({ level: "error", service: "test", message: "failed" });
-    expect(record.error.cause.message).toBe("beneath");
+    expect(record.err.cause.message).toBe("beneath");
   });
 
   test("leaves ordinary text as it is", () => {

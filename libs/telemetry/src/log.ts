@@ -2,7 +2,7 @@ import { writeSync } from "node:fs";
 
 import { pino, type DestinationStream, type Logger } from "pino";
 
-/** The logger: a constant lower-case message and snake_case fields, `log.info({ agent_id }, "sidecar attached")`. */
+/** The logger: a constant lower-case message and snake_case fields, `log.info({ agent_id }, "sidecar attached")`; an error is `err`. */
 export type Log = Logger;
 
 /** How a log is written. */
@@ -62,10 +62,9 @@ export function createLog(options: LogOptions): Log {
       level: options.level ?? "info",
       base: { service: options.service, pid: process.pid },
       messageKey: "message",
-      errorKey: "error",
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { error: pino.stdSerializers.errWithCause, err: pino.stdSerializers.errWithCause },
+      serializers: { err: pino.stdSerializers.errWithCause, error: pino.stdSerializers.errWithCause },
       redact: { paths, censor: "[redacted]" },
       hooks: { streamWrite: redactText },
     },
