@@ -1,0 +1,201 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient, createRouterTransport, type Client } from "@connectrpc/connect";
+import { MeshError } from "@openhermit/errors";
+import { CatalogService as CatalogRpc } from "@openhermit/protocol/catalog/v1/catalog_service";
+import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import { testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { catalogMigrations, createCatalogService, type CatalogService } from "./index.ts";
+
+let store: TestDatabase;
+let catalog: CatalogService;
+let client: Client<typeof CatalogRpc>;
+
+beforeAll(async () => {
+  store = await testDatabase([catalogMigrations]);
+});
+afterAll(() => store.drop());
+
+beforeEach(() => {
+  catalog = createCatalogService({
+    database: store.database,
+    log: testLog(),
+    caller: () => ({ kind: "principal", id: "operator" }),
+  });
+  const transport = createRouterTransport(catalog.routes, {
+    router: {
+      interceptors: [
+        (next) => (request) =>
+          next(request).catch((error: unknown) => {
+            throw error instanceof MeshError ? new ConnectError(error.reason, Code.Aborted) : error;
+          }),
+      ],
+    },
+  });
+  client = createClient(CatalogRpc, transport);
+});
+afterEach(async () => {
+  for (const { id } of (await client.listMcpServers({ pageSize: 1000 })).mcpServers) {
+    await client.deleteMcpServer({ mcpServerId: id });
+  }
+  await catalog.close();
+});
+
+const server = (id: string, agents: string[], rest: MessageInitShape<typeof McpServerSchema> = {}): McpServer =>
+  create(McpServerSchema, {
+    id,
+    agents,
+    transport: { case: "stdio", value: { command: "node", args: ["server.js"], env: { API_KEY: "hush-1" } } },
+    ...rest,
+  });
+const put = async (one: McpServer): Promise<McpServer> => {
+  const { mcpServer } = await client.putMcpServer({ mcpServer: one });
+  if (mcpServer === undefined) throw new Error("no server in the answer");
+  return mcpServer;
+};
+const revisionOf = async (agentId: string): Promise<bigint> =>
+  (await catalog.revisionsFor([agentId])).get(agentId) ?? -1n;
+const serversOf = async (agentId: string): Promise<string[]> =>
+  ((await catalog.mcpServersFor([agentId])).get(agentId)?.servers ?? []).map(({ id }) => id);
+
+describe("PutMcpServer", () => {
+  it("changes nothing when the server is the same, and refuses a lost update", async () => {
+    const first = await put(server("files", ["one", "two"]));
+    const revision = await revisionOf("one");
+    expect(await put(server("files", ["two", "one", "two"]))).toEqual(first);
+    expect(await revisionOf("one")).toBe(revision);
+
+    const second = await put(server("files", ["one"], { etag: first.etag }));
+    expect(second.etag).not.toBe(first.etag);
+    expect(second.createTime).toEqual(first.createTime);
+    await expect(put(server("files", [], { etag: first.etag }))).rejects.toThrow("MCP_SERVER_CHANGED");
+    await expect(put(server("fresh", [], { etag: "x1" }))).rejects.toThrow("MCP_SERVER_CHANGED");
+    const { mcpServer } = await client.getMcpServer({ mcpServerId: "files" });
+    expect(mcpServer).toEqual(second);
+  });
+
+  it("lets one of many writers of a new server create it and gives all the same answer", async () => {
+    const answers = await Promise.all(Array.from({ length: 8 }, () => put(server("same", ["*"]))));
+    expect(new Set(answers.map(({ etag }) => etag)).size).toBe(1);
+  });
+});
+
+describe("what an agent uses", () => {
+  it("is its own servers and those of every agent, with one statement for all agents", async () => {
+    await put(server("own", ["one"]));
+    await put(server("all", ["*"]));
+    await put(server("both", ["*", "two"]));
+    const before = store.database.statementCount();
+    const catalogs = await catalog.mcpServersFor(["one", "two", "never-seen"]);
+    expect(store.database.statementCount() - before).toBe(1);
+    expect([...catalogs].map(([agent, { servers }]) => [agent, servers.map(({ id }) => id)])).toEqual([
+      ["one", ["all", "both", "own"]],
+      ["two", ["all", "both"]],
+      ["never-seen", ["all", "both"]],
+    ]);
+    // Two equal servers compare equal: nothing in them changes by itself.
+    expect(catalogs.get("one")?.servers[0]).toEqual(server("all", []));
+    expect(await catalog.revisionsFor(["one", "two"])).toEqual(
+      new Map(["one", "two"].map((id) => [id, catalogs.get(id)?.revision])),
+    );
+  });
+
+  it("has a revision that grows for whom a change concerns, also on delete, and never falls", async () => {
+    const seen: bigint[] = [];
+    const step = async (change: () => Promise<unknown>): Promise<{ one: boolean; two: boolean }> => {
+      const [one, two] = [await revisionOf("one"), await revisionOf("two")];
+      await change();
+      seen.push(await revisionOf("one"));
+      return { one: (await revisionOf("one")) > one, two: (await revisionOf("two")) > two };
+    };
+    expect(await step(() => put(server("files", ["one"])))).toEqual({ one: true, two: false });
+    expect(await step(() => put(server("files", ["one", "two"])))).toEqual({ one: false, two: true });
+    const moved = server("files", ["two"], { callTimeout: { seconds: 5n, nanos: 0 } });
+    expect(await step(() => put(moved))).toEqual({ one: true, two: true });
+    expect(await step(() => client.deleteMcpServer({ mcpServerId: "files" }))).toEqual({ one: false, two: true });
+    expect(await step(() => put(server("files", ["*"])))).toEqual({ one: true, two: true });
+    expect(await step(() => client.deleteMcpServer({ mcpServerId: "files" }))).toEqual({ one: true, two: true });
+    expect(seen).toEqual(seen.toSorted((a, b) => Number(a - b)));
+  });
+
+  it("is announced to every gateway", async () => {
+    const heard: (readonly string[] | "all")[] = [];
+    const other = createCatalogService({
+      database: store.database,
+      log: testLog(),
+      caller: () => ({ kind: "anonymous" }),
+    });
+    other.onChanged((agentIds) => heard.push(agentIds));
+    other.start();
+    await waitFor(() => heard.length > 0, { what: "the subscription" });
+    heard.length = 0;
+    await put(server("files", ["one"]));
+    await put(server("all", ["*"]));
+    await waitFor(() => heard.length === 2, { what: "two announcements" });
+    expect(heard).toEqual([["one"], "all"]);
+    await other.close();
+  });
+
+  it("is forgotten with the agent, without touching what others use", async () => {
+    await put(server("files", ["one", "two"]));
+    await put(server("all", ["*"]));
+    const before = await revisionOf("one");
+    await catalog.forgetAgent("one");
+    expect([await serversOf("one"), await serversOf("two")]).toEqual([["all"], ["all", "files"]]);
+    expect(await revisionOf("one")).toBeGreaterThan(before);
+  });
+});
+
+it("lists in pages and deletes", async () => {
+  for (const id of ["c", "a", "b"]) await put(server(id, []));
+  const first = await client.listMcpServers({ pageSize: 2 });
+  const second = await client.listMcpServers({ pageSize: 2, pageToken: first.nextPageToken });
+  expect([first, second].map(({ mcpServers }) => mcpServers.map(({ id }) => id))).toEqual([["a", "b"], ["c"]]);
+  expect(second.nextPageToken).toBe("");
+  await expect(client.listMcpServers({ pageToken: "nonsense" })).rejects.toThrow("PAGE_TOKEN_INVALID");
+  await client.deleteMcpServer({ mcpServerId: "b" });
+  await expect(client.deleteMcpServer({ mcpServerId: "b" })).rejects.toThrow("MCP_SERVER_NOT_FOUND");
+  await expect(client.getMcpServer({ mcpServerId: "b" })).rejects.toThrow("MCP_SERVER_NOT_FOUND");
+});
+
+describe("applyMcpServers", () => {
+  const apply = (servers: McpServer[], dryRun = false) =>
+    store.database.transaction((tx) => catalog.applyMcpServers(tx, servers, { dryRun }));
+
+  it("tells what changes, field by field and without secrets, and does it unless it is a dry run", async () => {
+    expect(await apply([server("files", ["*"])], true)).toEqual([{ id: "files", action: "create", fields: [] }]);
+    expect(await serversOf("one")).toEqual([]);
+    expect(await apply([server("files", ["*"])])).toEqual([{ id: "files", action: "create", fields: [] }]);
+    expect(await apply([server("files", ["*"])])).toEqual([{ id: "files", action: "none", fields: [] }]);
+    const next = server("files", ["one", "two"], {
+      transport: { case: "stdio", value: { command: "node", args: ["other.js"], env: { API_KEY: "hush-2" } } },
+      callTimeout: { seconds: 90n, nanos: 0 },
+    });
+    const changes = await apply([next]);
+    expect(changes).toEqual([
+      {
+        id: "files",
+        action: "update",
+        fields: [
+          { path: "args", before: '["server.js"]', after: '["other.js"]' },
+          { path: "env.API_KEY", before: "(set)", after: "(set anew)" },
+          { path: "agents", before: "*", after: '["one","two"]' },
+          { path: "callTimeout", before: "", after: "90s" },
+        ],
+      },
+    ]);
+    expect(JSON.stringify(changes)).not.toContain("hush");
+    expect(await serversOf("three")).toEqual([]);
+  });
+
+  it("lets one of two applies at once win", async () => {
+    await store.database.transaction(async (tx) => {
+      await catalog.applyMcpServers(tx, [server("first", [])], { dryRun: false });
+      await expect(apply([server("second", [])])).rejects.toMatchObject({
+        code: "conflict",
+        reason: "APPLY_IN_PROGRESS",
+      });
+    });
+    expect((await client.listMcpServers({})).mcpServers.map(({ id }) => id)).toEqual(["first"]);
+  });
+});
