@@ -29,7 +29,7 @@ export interface CliConfig {
 }
 
 /** Reads the configuration. Throws ConfigError with all problems at once. */
-export function readConfig(environment: Environment): CliConfig {
+export function readConfig(environment: Environment = process.env): CliConfig {
   const values = parseConfig(environment, {
     home: text({ env: "OPENHERMIT_HOME", fallback: join(repositoryRoot, ".openhermit") }),
     url: optional(url({ env: "OPENHERMIT_URL" })),

@@ -44,7 +44,7 @@ export function readGatewayFile(home: string): GatewayFile | undefined {
   try {
     const value = JSON.parse(readFileSync(join(home, "gateway.json"), "utf8")) as Partial<GatewayFile>;
     if (typeof value.url !== "string" || typeof value.pid !== "number") return undefined;
-    return { url: value.url, pid: value.pid, version: String(value.version ?? "") };
+    return { url: value.url, pid: value.pid, version: value.version ?? "" };
   } catch {
     return undefined;
   }

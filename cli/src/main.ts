@@ -18,7 +18,7 @@ for (const stream of [process.stdout, process.stderr]) {
 
 process.exitCode = await runProgram({
   args: process.argv.slice(2),
-  readConfig: () => readConfig(process.env),
+  readConfig: () => readConfig(),
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,

@@ -70,6 +70,7 @@ export function eventText({ detail, channel, userId }: Event): string {
     case "sidecarChange":
       return plainLine(`${detail.value.change} ${detail.value.detail}`);
     case undefined:
+    default:
       return "an event that this version of hermit does not know";
   }
 }

@@ -13,14 +13,14 @@ export interface Column<Row> {
 export function formatTable<Row>(terminal: Terminal, columns: readonly Column<Row>[], rows: readonly Row[]): string {
   const cells = rows.map((row) => columns.map((column) => plainLine(column.text(row), 200)));
   const widths = columns.map((column, index) =>
-    Math.max(column.title.length, ...cells.map((line) => [...(line[index] ?? "")].length)),
+    Math.max(column.title.length, ...cells.map((line) => lengthOf(line[index] ?? ""))),
   );
   const last = columns.length - 1;
   const before = widths.slice(0, last).reduce((sum, width) => sum + width + 2, 0);
   const room = terminal.isTerminal.out ? Math.max(20, terminal.width - before) : Infinity;
   const pad = (text: string, index: number): string => {
     if (index === last) return text.length > room ? `${text.slice(0, room - 1)}…` : text;
-    return text + " ".repeat(Math.max(0, (widths[index] ?? 0) - [...text].length));
+    return text + " ".repeat(Math.max(0, (widths[index] ?? 0) - lengthOf(text)));
   };
   const heading = columns.map((column, index) => pad(column.title, index)).join("  ");
   const lines = rows.map((row, line) =>
@@ -34,3 +34,6 @@ export function formatTable<Row>(terminal: Terminal, columns: readonly Column<Ro
   );
   return [terminal.paint("dim", heading.trimEnd()), ...lines].join("\n");
 }
+
+/** Code points, which is what fills a column of ids and words. */
+const lengthOf = (text: string): number => Array.from(text).length;

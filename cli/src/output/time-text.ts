@@ -11,11 +11,12 @@ export function ageText(time: Timestamp | undefined, now: number = Date.now()): 
   return `${Math.floor(seconds / 86_400)}d`;
 }
 
+const two = (value: number): string => String(value).padStart(2, "0");
+
 /** The time of day in the zone of this machine, to the millisecond: `17:11:02.123`. */
 export function clockText(time: Timestamp | undefined): string {
   if (!time) return "--:--:--.---";
   const date = new Date(timestampMs(time));
-  const two = (value: number): string => String(value).padStart(2, "0");
   const milliseconds = String(date.getMilliseconds()).padStart(3, "0");
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${milliseconds}`;
 }

@@ -4,32 +4,36 @@ import { join } from "node:path";
 import { repositoryRoot } from "../config.ts";
 import { CliError } from "../cli-error.ts";
 
-/** What the gateway tells whoever started it, over the IPC channel. */
-export interface GatewayMessage {
-  /** A step of the start or of the stop that is done, or begins when `ms` is missing. */
-  step?: string;
-  /** How long the step took. */
-  ms?: number;
-  /** Where the gateway listens; sent once it does. */
-  url?: string;
-  /** A link that logs a browser in, once. */
-  loginUrl?: string;
-  /** Why the gateway can't start, and what to do: it ends after this. */
-  problem?: string;
-  hint?: string;
-}
+/** What the gateway tells whoever started it, over IPC. Steps that this version does not know are ignored. */
+export type GatewayMessage =
+  | { step: "home" | "database" | "migrations" | "ready"; ms: number }
+  | { step: "listening"; ms: number; url: string; loginUrl: string }
+  /** Something takes long, or the gateway waits for its database. */
+  | { step: "note" | "waiting"; message: string }
+  /** It can't run, and ends. */
+  | { step: "failed"; message: string; hint: string };
 
 /** A gateway that runs as a child of this process. */
 export interface GatewayProcess {
   readonly pid: number;
   /** Resolves when it listens; rejects with CliError when it ends before. */
-  readonly ready: Promise<{ url: string; loginUrl: string | undefined }>;
+  readonly listening: Promise<{ url: string; loginUrl: string }>;
+  /** Resolves when it does its work, which needs its database; rejects with CliError when it ends before. */
+  readonly ready: Promise<void>;
   /** Resolves when it has ended. */
-  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  /** Asks it to drain and end; a second call asks it to hurry. */
+  readonly ended: Promise<GatewayEnd>;
+  /** Asks it to drain and end. */
   stop(): void;
-  /** Ends it at once. Its sidecars end by themselves, since this also cuts the lifeline. */
+  /** Ends it at once, and cuts the lifeline, so that its sidecars end. */
   kill(): void;
+}
+
+/** How a gateway ended. */
+export interface GatewayEnd {
+  /** `SIGKILL` or `code 1`. */
+  how: string;
+  /** What it said of it, or the last words of its log. */
+  error: CliError;
 }
 
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
@@ -54,29 +58,32 @@ export function startGatewayProcess(options: {
     stdio: ["ignore", log, log, "ipc", "pipe"],
   });
   closeSync(log);
-  const known: GatewayMessage = {};
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-    child.once("exit", (code, signal) => resolve({ code, signal }));
-    child.once("error", () => resolve({ code: 1, signal: null }));
+  let failure: CliError | undefined;
+  const listening = Promise.withResolvers<{ url: string; loginUrl: string }>();
+  const ready = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<GatewayEnd>();
+  child.on("message", (message: GatewayMessage) => {
+    if (message.step === "failed") failure = new CliError(message.message, { next: message.hint });
+    if (message.step === "listening") listening.resolve(message);
+    if (message.step === "ready") ready.resolve();
+    onMessage(message);
   });
-  const ready = new Promise<{ url: string; loginUrl: string | undefined }>((resolve, reject) => {
-    child.on("message", (message) => {
-      const told = message as GatewayMessage;
-      Object.assign(known, told);
-      onMessage(told);
-      const url = known.url ?? (known.loginUrl === undefined ? undefined : new URL(known.loginUrl).origin);
-      if (url !== undefined) resolve({ url, loginUrl: known.loginUrl });
-    });
-    void ended.then(({ code, signal }) => {
-      reject(startFailure(known, signal ?? `code ${code}`, logFile, offset));
-    });
-  });
-  // Whoever only waits for the end is not troubled by a start that failed.
-  ready.catch(() => undefined);
+  const end = (how: string): void => {
+    const error = failure ?? unexplained(how, logFile, offset);
+    listening.reject(error);
+    ready.reject(error);
+    ended.resolve({ how, error });
+  };
+  child.once("exit", (code, signal) => end(signal ?? `code ${code}`));
+  child.once("error", (error) => end(error.message));
+  // Whoever waits for one of the three is not troubled by the others.
+  listening.promise.catch(() => undefined);
+  ready.promise.catch(() => undefined);
   return {
     pid: child.pid ?? 0,
-    ready,
-    ended,
+    listening: listening.promise,
+    ready: ready.promise,
+    ended: ended.promise,
     stop: () => void child.kill("SIGTERM"),
     kill: () => {
       killGroup(child);
@@ -110,10 +117,8 @@ function openLog(home: string): { fd: number; path: string; offset: number } {
   return { fd, path, offset: fstatSync(fd).size };
 }
 
-/** Why a start failed: what the gateway said over IPC, else the last words it wrote since this start. */
-function startFailure(known: GatewayMessage, how: string, logFile: string, offset: number): CliError {
-  if (known.problem !== undefined) return new CliError(known.problem, { next: known.hint });
-  return new CliError(`the gateway ended with ${how} before it was ready`, {
+function unexplained(how: string, logFile: string, offset: number): CliError {
+  return new CliError(`the gateway ended with ${how}`, {
     why: lastWords(logFile, offset),
     next: `its log is ${logFile}`,
   });

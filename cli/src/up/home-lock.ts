@@ -19,7 +19,7 @@ export function openHome(home: string): void {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new CliError(`the home ${home} is not writable`, {
-      why: code === "ENOTDIR" || code === "EEXIST" ? "there is a file in its way" : `${code ?? String(error)}`,
+      why: code === "ENOTDIR" || code === "EEXIST" ? "there is a file in its way" : (code ?? String(error)),
       next: "make it writable for this user, or choose another one with --home",
       cause: error,
     });

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Agent } from "@openhermit/protocol/fleet/v1/agent";
 import type { Cli } from "../cli.ts";
-import { toCliError } from "../error-report.ts";
 import { ExitCode } from "../exit-code.ts";
 import { createGateway, findGateway, type Gateway } from "../gateway-client.ts";
 import { applyManifest, readManifestFile, type ManifestFile } from "../manifest/apply-manifest.ts";
@@ -55,12 +54,13 @@ export async function runUp(cli: Cli, request: UpRequest): Promise<void> {
     progress.begin("starting the gateway");
     const { environment } = request;
     supervision = await superviseGateway({ home, environment, progress, signal: stop.signal });
-    const { url, loginUrl } = supervision;
+    const { url, loginUrl, ready } = supervision;
+    await untilAborted(ready, stop.signal);
     const token = cli.config.environment["OPENHERMIT_TOKEN"];
     gateway = createGateway(findGateway({ home, url, token: token === "" ? undefined : token }));
 
     await timed(progress, "manifest applied", () =>
-      applyPatiently(cli, gateway as Gateway, manifest, progress, url, stop.signal),
+      applyPatiently(cli, gateway as Gateway, manifest, progress, stop.signal),
     );
     const agents = await timed(progress, "agents online", () => awaitAgents(gateway as Gateway, progress, stop.signal));
     progress.clear();
@@ -88,36 +88,38 @@ async function timed<T>(progress: Progress, step: string, work: () => Promise<T>
   return result;
 }
 
-/** Applies the manifest; as long as the database is away it says so once and tries again. */
+/** Resolves with the promise; rejects as soon as the signal aborts. */
+async function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  await Promise.race([promise, aborted.promise]).finally(() => signal.removeEventListener("abort", abort));
+}
+
+/** Applies the manifest, and tries again when the database goes away in between. */
 async function applyPatiently(
   cli: Cli,
   gateway: Gateway,
   manifest: ManifestFile,
   progress: Progress,
-  url: string,
   signal: AbortSignal,
 ): Promise<void> {
   progress.begin(`applying ${manifest.name}`);
-  let told = false;
   for (;;) {
     try {
       await applyManifest(gateway, cli.terminal, manifest, { dryRun: false, signal });
       return;
     } catch (error) {
       if (!(error instanceof ConnectError) || error.code !== Code.Unavailable) throw error;
-      if (!told) {
-        progress.say(
-          `the gateway listens on ${url} but can't work yet: ${toCliError(error, url).message}; waiting ...`,
-        );
-      }
-      told = true;
+      progress.begin(`waiting to apply ${manifest.name}: ${error.rawMessage}`);
       await sleep(500, undefined, { signal });
     }
   }
 }
 
 async function awaitAgents(gateway: Gateway, progress: Progress, signal: AbortSignal): Promise<Agent[]> {
-  return await waitOnline(gateway, {
+  return waitOnline(gateway, {
     deadlineMs: ONLINE_DEADLINE_MS,
     signal,
     onWaiting: (waiting, total) =>

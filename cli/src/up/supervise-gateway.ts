@@ -1,16 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { millisecondsText } from "../output/time-text.ts";
-import { startGatewayProcess, type GatewayProcess } from "./gateway-process.ts";
+import { plainLine } from "../output/plain-text.ts";
+import { startGatewayProcess, type GatewayMessage, type GatewayProcess } from "./gateway-process.ts";
+import { stopDatabase } from "./stop-database.ts";
 import type { Progress } from "./progress.ts";
 
 /** A gateway that is started again when it crashes. */
 export interface GatewaySupervision {
   /** Where the gateway listens; the same after each restart. */
   readonly url: string;
-  readonly loginUrl: string | undefined;
+  readonly loginUrl: string;
+  /** Resolves when the gateway does its work for the first time; rejects with CliError when it can't. */
+  readonly ready: Promise<void>;
   /** Drains and ends the gateway. Resolves when it has ended. */
   stop(): Promise<void>;
-  /** Asks a gateway that drains to hurry, and ends it when it does not. */
+  /** Does not wait for the drain any longer: ends the gateway, and with it its sidecars. */
   hurry(): void;
 }
 
@@ -27,8 +31,7 @@ const MAX_PAUSE_MS = 30_000;
 /** A gateway that ran this long begins again with the first pause. */
 const WELL_MS = 60_000;
 /** A gateway that has not drained by then is ended. */
-const STOP_PATIENCE_MS = 30_000;
-const HURRY_PATIENCE_MS = 5000;
+const STOP_PATIENCE_MS = 45_000;
 
 /** Starts the gateway and keeps it running. Throws CliError when the first start fails. */
 export async function superviseGateway(options: SuperviseOptions): Promise<GatewaySupervision> {
@@ -37,35 +40,31 @@ export async function superviseGateway(options: SuperviseOptions): Promise<Gatew
   let stopping = false;
   // Each generation's lifeline stays open as long as this process lives: sidecars of an earlier one hang on it.
   const start = (): GatewayProcess =>
-    startGatewayProcess({
-      home,
-      environment,
-      onMessage: ({ step, ms }) => {
-        if (step === undefined) return;
-        if (ms === undefined) progress.begin(step);
-        else progress.done(step, ms);
-      },
-    });
+    startGatewayProcess({ home, environment, onMessage: (message) => tell(progress, message) });
   let gateway = start();
-  const killFirst = (): void => gateway.stop();
-  signal.addEventListener("abort", killFirst, { once: true });
-  const { url, loginUrl } = await gateway.ready;
-  signal.removeEventListener("abort", killFirst);
+  const stopFirst = (): void => gateway.stop();
+  signal.addEventListener("abort", stopFirst, { once: true });
+  const { url, loginUrl } = await gateway.listening.finally(() => signal.removeEventListener("abort", stopFirst));
   // With port 0 the system chose one; the next gateway takes the same, so that clients find it.
   environment = { ...environment, OPENHERMIT_LISTEN: new URL(url).host };
 
+  let everReady = false;
+  const { ready } = gateway;
+  void ready.then(
+    () => (everReady = true),
+    () => undefined,
+  );
   const finished = keepRunning();
 
   async function keepRunning(): Promise<void> {
     let pause = FIRST_PAUSE_MS;
     let startedAt = Date.now();
     for (;;) {
-      const { code, signal: killedBy } = await gateway.ended;
-      if (stopping) return;
+      const { how } = await gateway.ended;
+      // One that never got ready is told by the promise `ready`: starting it again would end the same way.
+      if (stopping || !everReady) return;
       if (Date.now() - startedAt > WELL_MS) pause = FIRST_PAUSE_MS;
-      progress.say(
-        `the gateway ended with ${killedBy ?? `code ${code}`}; it starts again in ${millisecondsText(pause)}`,
-      );
+      progress.say(`the gateway ended with ${how}; it starts again in ${millisecondsText(pause)}`);
       await sleep(pause);
       if (stopping) return;
       pause = Math.min(pause * 2, MAX_PAUSE_MS);
@@ -73,7 +72,7 @@ export async function superviseGateway(options: SuperviseOptions): Promise<Gatew
       gateway = start();
       await gateway.ready.then(
         () => progress.say(`the gateway is back after ${millisecondsText(Date.now() - startedAt)}`),
-        (error: unknown) => progress.say(String(error instanceof Error ? error.message : error)),
+        (error: unknown) => stopping || progress.say(error instanceof Error ? error.message : String(error)),
       );
     }
   }
@@ -81,6 +80,7 @@ export async function superviseGateway(options: SuperviseOptions): Promise<Gatew
   return {
     url,
     loginUrl,
+    ready,
     stop: async () => {
       stopping = true;
       gateway.stop();
@@ -90,8 +90,24 @@ export async function superviseGateway(options: SuperviseOptions): Promise<Gatew
       await finished;
     },
     hurry: () => {
-      gateway.stop();
-      setTimeout(() => gateway.kill(), HURRY_PATIENCE_MS).unref();
+      gateway.kill();
+      // The server is in a session of its own; without its gateway nobody else would end it.
+      stopDatabase(home);
     },
   };
+}
+
+const STEPS: Readonly<Record<string, string>> = {
+  home: "home opened",
+  database: "database server started",
+  listening: "gateway listens",
+  migrations: "database schema up to date",
+  ready: "gateway ready",
+};
+
+function tell(progress: Progress, message: GatewayMessage): void {
+  if (message.step === "note") progress.begin(message.message);
+  else if (message.step === "waiting")
+    progress.say(`the gateway waits for its database: ${plainLine(message.message, 500)}`);
+  else if ("ms" in message) progress.done(STEPS[message.step] ?? message.step, message.ms);
 }

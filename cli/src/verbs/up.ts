@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { Option } from "commander";
 import { repositoryRoot, type CliConfig } from "../config.ts";
 import { runUp } from "../up/run-up.ts";
 import type { DeclareVerb } from "../verb-table.ts";
@@ -9,8 +10,8 @@ const EXAMPLES = `Examples:
   $ hermit up --listen 127.0.0.1:9000 --home /var/lib/hermit
   $ hermit up --database-url postgres://user@db/openhermit
 
-Runs a gateway, its PostgreSQL and a sidecar for each agent, until Ctrl-C. The state
-is in the home and survives.
+Runs a gateway, its PostgreSQL and a sidecar for each agent, until Ctrl-C.
+The state is in the home and survives.
 `;
 
 interface UpOptions {
@@ -26,7 +27,12 @@ export const declareUp: DeclareVerb = (program, cli) => {
     .command("up")
     .description("run the fleet on this host")
     .addHelpText("before", EXAMPLES)
-    .option("-f, --file <file>", "the manifest to apply", join(repositoryRoot, "examples/fleet/agents.yaml"))
+    .addOption(
+      new Option("-f, --file <file>", "the manifest to apply").default(
+        join(repositoryRoot, "examples/fleet/agents.yaml"),
+        "examples/fleet/agents.yaml",
+      ),
+    )
     .option("--listen <host:port>", "where the gateway listens (OPENHERMIT_LISTEN; 127.0.0.1:8780)")
     .option("--database-url <url>", "a PostgreSQL to use instead of the embedded one\n(OPENHERMIT_DATABASE_URL)")
     .option("--verbose", "show each step with its time")
