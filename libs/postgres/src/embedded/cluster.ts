@@ -31,8 +31,11 @@ export async function createCluster(binaries: ServerBinaries, files: ServerFiles
       `--username=${SERVER_USER}`,
       `--pwfile=${passwordFile}`,
       "--auth=scram-sha-256",
+      // Sorts by code point, like COLLATE "C", and knows the case of every letter.
       "--encoding=UTF8",
       "--locale=C",
+      "--locale-provider=builtin",
+      "--builtin-locale=C.UTF-8",
       "--no-instructions",
       // Small write-ahead files: a little database stays little, and there is less to zero at the first start.
       "--wal-segsize=4",

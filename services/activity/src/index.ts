@@ -1,0 +1,7 @@
+export {
+  activityMigrations,
+  createActivityService,
+  type ActivityService,
+  type ActivityServiceOptions,
+  type Caller,
+} from "./activity-service.ts";
