@@ -10,6 +10,7 @@ export interface WireAnswer {
   end: string;
 }
 
+const event = (type: string, data: object): string => `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`;
 const usageOf = ({ usage = {} }: ScriptedAnswer) => ({
   input: usage.input ?? 10,
   output: usage.output ?? 5,
@@ -78,7 +79,6 @@ export function openAiWhole(answer: ScriptedAnswer, model: string): string {
 /** The server-sent events of a message as Anthropic streams it. */
 export function anthropicStream(answer: ScriptedAnswer, model: string): WireAnswer {
   const usage = usageOf(answer);
-  const event = (type: string, data: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`;
   const calls = toolCallsOf(answer);
   const deltas: string[] = [];
   let index = 0;

@@ -10,6 +10,6 @@ export function errorSentence(error: unknown): string {
     if (message !== "" && !messages.some((said) => said.includes(message))) messages.push(message);
     one = one instanceof AggregateError && message === "" ? one.errors[0] : one.cause;
   }
-  if (messages.length === 0 && one !== undefined) messages.push(String(one));
+  if (messages.length === 0 && typeof one === "string") messages.push(one);
   return printable(redactText(messages.join(": "))) || "unknown error";
 }

@@ -1,20 +1,13 @@
 // The only file that loads the MCP client. It is imported when an agent's first server connects.
-import {
-  Client,
-  ProtocolError,
-  SdkError,
-  SdkErrorCode,
-  SdkHttpError,
-  StreamableHTTPClientTransport,
-  type Tool as McpTool,
-  type Transport,
-} from "@modelcontextprotocol/client";
+import { Client, ProtocolError, SdkHttpError, type Tool as McpTool } from "@modelcontextprotocol/client";
+import { isDeepStrictEqual } from "node:util";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import type { Log } from "@openhermit/telemetry";
 import type { ToolAnswer } from "../tools/tool.ts";
-import { childEnvironment, findProgram } from "./child-environment.ts";
+import { createCoalesced } from "./coalesce.ts";
+import { callErrorText } from "./call-error-text.ts";
 import { errorSentence } from "./error-sentence.ts";
-import { createStdioTransport, type StdioTransport } from "./stdio-transport.ts";
+import { openTransport } from "./open-transport.ts";
 import { toolResultText } from "./tool-result-text.ts";
 
 /** The most tools of one server that are offered to a model. */
@@ -23,6 +16,8 @@ const MAX_TOOLS = 512;
 const LIST_MS = 15_000;
 /** How long a goodbye over HTTP may take. */
 const GOODBYE_MS = 1000;
+/** After an error of an HTTP connection the server is looked at, at most once in so long. */
+const CHECK_MS = 2000;
 /** Changes of the tool list within this time are taken together. */
 const LIST_CHANGED_MS = 100;
 
@@ -71,7 +66,7 @@ export async function connectMcpClient(options: McpClientOptions): Promise<McpCl
   } catch (error) {
     options.signal.throwIfAborted();
     // A server that knows only the newest revision answers the handshake of the older ones with an error.
-    if (error instanceof ConnectError && error.answered) return await connect(options, "auto");
+    if (error instanceof ConnectError && error.answered) return connect(options, "auto");
     throw error;
   }
 }
@@ -80,15 +75,15 @@ class ConnectError extends Error {
   override readonly name = "ConnectError";
   readonly answered: boolean;
 
-  constructor(message: string, answered: boolean, cause: unknown) {
-    super(message, { cause });
+  constructor(message: string, answered: boolean) {
+    super(message);
     this.answered = answered;
   }
 }
 
 async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Promise<McpClient> {
   const { server, log, connectTimeoutMs, signal } = options;
-  const transport = openTransport(options);
+  const { transport, isChild, endReason, goodbye } = openTransport(options);
   let state: "connecting" | "up" | "closed" = "connecting";
   let tools: readonly McpTool[] = [];
 
@@ -100,7 +95,7 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
       jsonSchemaValidator: {
         getValidator: () => (input) => ({ valid: true, data: input as never, errorMessage: undefined }),
       },
-      listChanged: { tools: { autoRefresh: false, debounceMs: LIST_CHANGED_MS, onChanged: () => void relist() } },
+      listChanged: { tools: { autoRefresh: false, debounceMs: LIST_CHANGED_MS, onChanged: () => relist() } },
     },
   );
 
@@ -110,9 +105,7 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
     return (closing ??= disconnect());
   };
   const disconnect = async (): Promise<void> => {
-    if (transport instanceof StreamableHTTPClientTransport && transport.sessionId !== undefined) {
-      await Promise.race([transport.terminateSession().catch(() => undefined), pause(GOODBYE_MS)]);
-    }
+    await Promise.race([goodbye().catch(() => undefined), pause(GOODBYE_MS)]);
     await client.close().catch(() => undefined);
     await transport.close().catch(() => undefined);
   };
@@ -127,35 +120,32 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
     if (all.length > MAX_TOOLS) log.warn({ tools: all.length, kept: MAX_TOOLS }, "mcp server has too many tools");
     return all.slice(0, MAX_TOOLS);
   };
-  let listing: Promise<void> | undefined;
-  let again = false;
-  const relist = async (): Promise<void> => {
-    if (listing !== undefined) {
-      again = true;
-      return;
-    }
-    do {
-      again = false;
-      listing = list(LIST_MS).then(
-        (listed) => {
-          if (state !== "up") return;
-          tools = listed;
-          options.onTools(listed);
-        },
-        (error: unknown) => lose(`it no longer answers: ${errorSentence(error)}`),
-      );
-      await listing;
-    } while (again && state === "up");
-    listing = undefined;
+  let checkTimer: NodeJS.Timeout | undefined;
+  const checkSoon = (): void => {
+    checkTimer ??= setTimeout(() => {
+      checkTimer = undefined;
+      if (state === "up") relist();
+    }, CHECK_MS).unref();
   };
+  const relist = createCoalesced(async () => {
+    try {
+      const listed = await list(LIST_MS);
+      if (state !== "up" || isDeepStrictEqual(listed, tools)) return;
+      tools = listed;
+      options.onTools(listed);
+    } catch (error) {
+      lose(`it no longer answers: ${errorSentence(error)}`);
+    }
+  });
 
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the MCP client has properties only
   client.onerror = (error) => {
     log.debug({ error: errorSentence(error) }, "mcp connection reported an error");
     // Over HTTP nothing says that a server is gone; a list of tools shows it.
-    if (state === "up" && !isStdio(transport) && listing === undefined) void relist();
+    if (state === "up" && !isChild) checkSoon();
   };
-  client.onclose = () =>
-    lose(isStdio(transport) ? (transport.endReason ?? "it closed the connection") : "the connection ended");
+  // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the MCP client has properties only
+  client.onclose = () => lose(endReason() ?? "it closed the connection");
 
   const abort = new AbortController();
   const stop = (): void => abort.abort(signal.reason);
@@ -168,15 +158,15 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
     signal.throwIfAborted();
     const work = (async () => {
       await client.connect(transport, { timeout: connectTimeoutMs, signal: abort.signal });
-      return await list(connectTimeoutMs);
+      return list(connectTimeoutMs);
     })();
     tools = await Promise.race([work, rejectOnAbort(abort.signal)]);
     state = "up";
   } catch (error) {
     await close();
     signal.throwIfAborted();
-    const reason = abort.signal.aborted ? errorSentence(abort.signal.reason) : connectReason(error, transport);
-    throw new ConnectError(reason, mode === "legacy" && isProtocolAnswer(error), error);
+    const reason = abort.signal.aborted ? errorSentence(abort.signal.reason) : (endReason() ?? errorSentence(error));
+    throw new ConnectError(reason, mode === "legacy" && isProtocolAnswer(error));
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
@@ -195,7 +185,7 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
             timeout: timeoutMs,
             maxTotalTimeout: timeoutMs,
             signal: callSignal,
-            ...(known === undefined ? {} : { toolDefinition: { ...known, outputSchema: undefined } as McpTool }),
+            ...(known === undefined ? {} : { toolDefinition: { ...known, outputSchema: undefined } }),
           },
         );
         return { text: toolResultText(result), isError: result.isError === true };
@@ -211,62 +201,8 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
   };
 }
 
-function openTransport({
-  server,
-  workspace,
-  env,
-  marker,
-  log,
-}: McpClientOptions): StdioTransport | StreamableHTTPClientTransport {
-  const { transport } = server;
-  switch (transport.case) {
-    case "stdio": {
-      const environment = childEnvironment(env, transport.value.env);
-      return createStdioTransport({
-        command: findProgram(transport.value.command, environment["PATH"]),
-        args: transport.value.args,
-        cwd: workspace,
-        env: environment,
-        marker,
-        log,
-      });
-    }
-    case "http":
-      return new StreamableHTTPClientTransport(new URL(transport.value.url), {
-        requestInit: { headers: { ...transport.value.headers } },
-        reconnectionOptions: {
-          initialReconnectionDelay: 500,
-          maxReconnectionDelay: 5000,
-          reconnectionDelayGrowFactor: 2,
-          maxRetries: 3,
-        },
-      });
-    case undefined:
-      throw new Error("it has neither a command nor a URL");
-  }
-}
-
-function isStdio(transport: Transport): transport is StdioTransport {
-  return "endReason" in transport;
-}
-
-function connectReason(error: unknown, transport: Transport): string {
-  return (isStdio(transport) ? transport.endReason : undefined) ?? errorSentence(error);
-}
-
 function isProtocolAnswer(error: unknown): boolean {
   return error instanceof ProtocolError || (error instanceof SdkHttpError && error.data.status === 400);
-}
-
-function callErrorText(server: string, error: unknown, timeoutMs: number): string {
-  if (error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout) {
-    return `The MCP server "${server}" did not answer within ${timeoutMs / 1000} s; the call was cancelled and its outcome is unknown.`;
-  }
-  if (error instanceof SdkError && error.code === SdkErrorCode.ConnectionClosed) {
-    return `The MCP server "${server}" ended during the call; its outcome is unknown. It is being started again.`;
-  }
-  if (error instanceof ProtocolError) return `The MCP server "${server}" refused the call: ${error.message}`;
-  return `The call of the MCP server "${server}" failed: ${errorSentence(error)}`;
 }
 
 function rejectOnAbort(signal: AbortSignal): Promise<never> {

@@ -4,6 +4,7 @@ import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { ComponentHealthSchema, HealthState, type ComponentHealth } from "@openhermit/protocol/health/v1/health";
 import { createBackoff } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
+import { sleep } from "../runner/sleep.ts";
 import type { Tool } from "../tools/tool.ts";
 import { createToolNamer } from "../tools/tool-name.ts";
 import { errorSentence } from "./error-sentence.ts";
@@ -53,7 +54,7 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
   let health = healthOf(HealthState.UNSPECIFIED, "Connecting for the first time.");
   let attempted: (() => void) | undefined;
   let firstAttempt: Promise<void> | undefined = new Promise((resolve) => (attempted = resolve));
-  let waiters: (() => void)[] = [];
+  const waiters: (() => void)[] = [];
 
   const settleFirst = (): void => {
     firstAttempt = undefined;
@@ -81,12 +82,12 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
         return { text: `The MCP server "${server.id}" is not connected. ${health.detail}`, isError: true };
       }
       const meta = { traceparent, "openhermit.dev/idempotency-key": idempotencyKey };
-      return await up.call({ name: tool.name, input, meta, timeoutMs: callTimeoutMs, signal });
+      return up.call({ name: tool.name, input, meta, timeoutMs: callTimeoutMs, signal });
     },
   });
   const connected = async (signal: AbortSignal): Promise<McpClient | undefined> => {
     if (client !== undefined) return client;
-    await Promise.race([new Promise<void>((resolve) => waiters.push(resolve)), pause(RECONNECT_WAIT_MS, signal)]);
+    await Promise.race([new Promise<void>((resolve) => waiters.push(resolve)), sleep(RECONNECT_WAIT_MS, signal)]);
     signal.throwIfAborted();
     return client;
   };
@@ -145,7 +146,7 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
         HealthState.DOWN,
         `${endSentence(reason)} It is connected again by itself, after pauses of up to a minute.`,
       );
-      await pause(delayMs, closing.signal);
+      await sleep(delayMs, closing.signal);
     }
     waiters.splice(0).forEach((wake) => wake());
   };
@@ -181,18 +182,4 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
 function endSentence(text: string): string {
   const sentence = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
-}
-
-/** Resolves after the time, or at once after an abort. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }

@@ -2,6 +2,7 @@ import { clone, equals } from "@bufbuild/protobuf";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import type { ComponentHealth } from "@openhermit/protocol/health/v1/health";
 import type { Log } from "@openhermit/telemetry";
+import { sleep } from "../runner/sleep.ts";
 import { createToolset, type Toolset } from "../tools/tool.ts";
 import { createMcpConnection, type McpConnection } from "./mcp-connection.ts";
 
@@ -87,7 +88,7 @@ export function createMcpServers(options: McpServersOptions): McpServers {
     async settle(deadlineMs, signal) {
       const waiting = [...connections.values()].filter((one) => one.firstAttempt !== undefined && !missed.has(one));
       if (waiting.length === 0) return;
-      await within(Promise.all(waiting.map((one) => one.firstAttempt)), deadlineMs, signal);
+      await within(Promise.all(waiting.flatMap((one) => one.firstAttempt ?? [])), deadlineMs, signal);
       for (const one of waiting) if (one.firstAttempt !== undefined) missed.add(one);
     },
     health: () => [...connections.values()].map((one) => one.health).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
@@ -111,15 +112,7 @@ function settingsOf(server: McpServer): McpServer {
 }
 
 async function within(work: Promise<unknown>, deadlineMs: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, deadlineMs);
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
-    void work.then(done);
-  });
+  const over = new AbortController();
+  await Promise.race([work, sleep(deadlineMs, AbortSignal.any([signal, over.signal]))]);
+  over.abort();
 }

@@ -71,7 +71,7 @@ export function drainStderr(stderr: Readable, log: Log): StderrDrain {
 /** One line without control characters and terminal sequences, cut to 500 characters. */
 export function printable(text: string): string {
   return stripVTControlCharacters(text)
-    .replace(/\p{Cc}+/gu, " ")
+    .replace(/[\p{Cc}\s]+/gu, " ")
     .trim()
     .slice(0, LINE_CHARACTERS);
 }

@@ -50,6 +50,13 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
     target.child.stderr?.destroy();
     input.clear();
   };
+  const mourn = async (target: ProcessGroup): Promise<void> => {
+    const exit = await target.exited;
+    await sleep(DRAIN_MS);
+    if (closing === undefined) endReason ??= exitSentence(exit, stderr?.lastLine() ?? "");
+    announceEnd();
+    await transport.close();
+  };
   const announceEnd = (): void => {
     if (ended) return;
     ended = true;
@@ -87,12 +94,7 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
       child.stdout?.on("error", (error) => transport.onerror?.(error));
       child.stdout?.on("data", read);
       if (child.stderr !== null) stderr = drainStderr(child.stderr, log);
-      void started.exited.then(async (exit) => {
-        await sleep(DRAIN_MS);
-        if (closing === undefined) endReason ??= exitSentence(exit, stderr?.lastLine() ?? "");
-        announceEnd();
-        await transport.close();
-      });
+      void mourn(started);
     },
     async send(message: JSONRPCMessage) {
       const stdin = group?.child.stdin;

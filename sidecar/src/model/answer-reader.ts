@@ -129,6 +129,7 @@ export function createAnswerReader(
           break;
         case "error":
           throw part.error;
+        case "tool-input-end":
         case "stream-start":
         case "response-metadata":
         case "tool-approval-request":

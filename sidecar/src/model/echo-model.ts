@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { ToolCallSchema, UsageSchema, type ToolCall } from "@openhermit/protocol/sessions/v1/session";
+import { sleep } from "../runner/sleep.ts";
 import type { Model, ModelAnswer, ModelRequest, ModelTool, PromptMessage } from "./model.ts";
 import { readEchoCommand } from "./echo-command.ts";
 
@@ -32,7 +33,8 @@ async function answer(request: ModelRequest): Promise<ModelAnswer> {
   request.onStart();
   for (const word of words.slice(0, PAUSED_WORDS)) {
     request.onText(word);
-    await pause(WORD_PAUSE_MS, request.signal);
+    await sleep(WORD_PAUSE_MS, request.signal);
+    request.signal.throwIfAborted();
   }
   const rest = words.slice(PAUSED_WORDS).join("");
   if (rest !== "") request.onText(rest);
@@ -57,28 +59,20 @@ function reply(prompt: readonly PromptMessage[], tools: readonly ModelTool[]): {
   const said = prompt.flatMap((message) => (message.role === "user" ? [textOf(message)] : []));
   const message = said.at(-1) ?? "";
   const command = readEchoCommand(message, tools);
-  switch (command.kind) {
-    case "call":
-      return {
-        text: "",
-        toolCalls: [
-          create(ToolCallSchema, {
-            // Unique within the turn: after its result the model answers with text.
-            callId: `call_${said.length}`,
-            name: command.tool,
-            argumentsJson: JSON.stringify(command.arguments),
-          }),
-        ],
-      };
-    case "problem":
-      return { text: command.text, toolCalls: [] };
-    case "none": {
-      const before = said.at(-2);
-      const memory =
-        before === undefined ? "" : ` Before that you said: "${quote(before, 200)}" (this is message ${said.length}).`;
-      return { text: `You said: "${quote(message, QUOTE_CHARACTERS)}".${memory} ${HINT}`, toolCalls: [] };
-    }
+  if (command.kind === "problem") return { text: command.text, toolCalls: [] };
+  if (command.kind === "call") {
+    const call = create(ToolCallSchema, {
+      // Unique within the turn: after its result the model answers with text.
+      callId: `call_${said.length}`,
+      name: command.tool,
+      argumentsJson: JSON.stringify(command.arguments),
+    });
+    return { text: "", toolCalls: [call] };
   }
+  const before = said.at(-2);
+  const memory =
+    before === undefined ? "" : ` Before that you said: "${quote(before, 200)}" (this is message ${said.length}).`;
+  return { text: `You said: "${quote(message, QUOTE_CHARACTERS)}".${memory} ${HINT}`, toolCalls: [] };
 }
 
 function resultsOf(message: PromptMessage): string[] {
@@ -102,18 +96,4 @@ function wordsIn(prompt: readonly PromptMessage[]): number {
 
 function quote(text: string, characters: number): string {
   return text.length <= characters ? text : `${text.slice(0, characters)}…`;
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", stop, { once: true });
-  });
 }

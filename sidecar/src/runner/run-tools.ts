@@ -51,8 +51,8 @@ export async function runTools(options: RunToolsOptions): Promise<Map<string, To
   };
   const workers = Array.from({ length: Math.min(MAX_PARALLEL, options.calls.length) }, work);
   const ended = await Promise.allSettled(workers);
-  const failed = ended.find((one) => one.status === "rejected");
-  if (failed !== undefined) throw failed.reason as Error;
+  const rejected = ended.find((one) => one.status === "rejected");
+  if (rejected !== undefined) throw rejected.reason as Error;
   return results;
 }
 

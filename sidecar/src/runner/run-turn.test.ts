@@ -90,9 +90,9 @@ test("calls of later steps that reuse an id get one of their own", async () => {
   const journal = memoryJournal("t1", "hi");
   await run(journal);
   expect(journal.uses.map(({ callId }) => callId)).toEqual(["same", "same-2-1"]);
-  expect(model.requests[2]?.body.messages.filter(({ role }) => role === "tool").map((one) => one.tool_call_id)).toEqual(
-    ["same", "same-2-1"],
-  );
+  expect(
+    model.requests[2]?.body.messages.filter(({ role }) => role === "tool").map((message) => message.tool_call_id),
+  ).toEqual(["same", "same-2-1"]);
 });
 
 test("a turn that asks for tools without end is stopped at its limit", async () => {

@@ -97,7 +97,7 @@ export function createAgentRuntime(options: AgentRuntimeOptions): AgentRuntime {
           return servers.toolset;
         },
       };
-      return await runTurn(setup, turn, journal, signal);
+      return runTurn(setup, turn, journal, signal);
     },
     health: () => (applied === undefined ? [] : [...servers.health(), applied.modelHealth.component]),
     close: () => servers.close(),

@@ -22,8 +22,6 @@ export interface ModelHealth {
 
 /** Starts as OK, or with what is known to be wrong before any call. */
 export function createModelHealth(problem: ModelError | undefined, onChanged: () => void): ModelHealth {
-  const make = (state: HealthState, detail: string): ComponentHealth =>
-    create(ComponentHealthSchema, { name: "model", state, since: timestampNow(), detail: detail.slice(0, 2000) });
   let component =
     problem === undefined
       ? make(HealthState.OK, "")
@@ -42,4 +40,8 @@ export function createModelHealth(problem: ModelError | undefined, onChanged: ()
       onChanged();
     },
   };
+}
+
+function make(state: HealthState, detail: string): ComponentHealth {
+  return create(ComponentHealthSchema, { name: "model", state, since: timestampNow(), detail: detail.slice(0, 2000) });
 }

@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { AgentSpecSchema, ProviderKind, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
+import { ProviderKind, ProviderSchema, type AgentSpecSchema } from "@openhermit/protocol/fleet/v1/agent";
 import { McpServerSchema } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { SnapshotSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
 import { createTelemetry } from "@openhermit/telemetry";
