@@ -5,6 +5,8 @@ export interface TcpProxy {
   readonly port: number;
   /** Breaks every connection and refuses new ones. */
   cut(): Promise<void>;
+  /** What the target answers is lost from now on, until `heal`. */
+  loseAnswers(): void;
   /** Listens again on the same port. */
   heal(): Promise<void>;
 }
@@ -14,8 +16,10 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   const sockets = new Set<Socket>();
   let server: Server | undefined;
   let port = 0;
+  let losing = false;
 
   const heal = async (): Promise<void> => {
+    losing = false;
     server = createServer((socket) => {
       const upstream = connect(target.port, target.host);
       for (const each of [socket, upstream]) {
@@ -27,7 +31,8 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
           upstream.destroy();
         });
       }
-      socket.pipe(upstream).pipe(socket);
+      socket.pipe(upstream);
+      upstream.on("data", (chunk) => losing || socket.write(chunk));
     });
     await new Promise<void>((resolve) => server?.listen(port, "127.0.0.1", resolve));
     port = (server.address() as AddressInfo).port;
@@ -39,6 +44,9 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
       return port;
     },
     heal,
+    loseAnswers() {
+      losing = true;
+    },
     async cut() {
       const closing = new Promise((resolve) => server?.close(resolve) ?? resolve(undefined));
       for (const socket of sockets) socket.destroy();
