@@ -10,9 +10,9 @@ import { outputOption, printValue } from "../output/print.ts";
 import type { DeclareVerb } from "../verb-table.ts";
 
 const EXAMPLES = `Examples:
-  $ hermit chat one                              talk, line by line
-  $ hermit chat one "use echo to say hello"      one message; the answer on stdout
-  $ git diff | hermit chat two                   the message from stdin
+  $ hermit chat one                            talk, line by line
+  $ hermit chat one "use echo to say hello"    one message, answered on stdout
+  $ git diff | hermit chat two                 the message from stdin
   $ hermit chat one "what did I say?" --session 0199...
 
 Your messages share one conversation with each agent, by your user name on this
