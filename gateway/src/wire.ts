@@ -11,6 +11,7 @@ import { createHealthService, healthMigrations, type HealthService } from "@open
 import { createManifestService } from "@openhermit/manifest-service";
 import { createMeshService, meshMigrations, type MeshService } from "@openhermit/mesh-service";
 import type { Database, DatabaseStatus, MigrationSet } from "@openhermit/postgres";
+import type { Event } from "@openhermit/protocol/activity/v1/event";
 import { createSessionsService, sessionsMigrations } from "@openhermit/sessions-service";
 import type { Log, Telemetry } from "@openhermit/telemetry";
 
@@ -122,12 +123,12 @@ export function wireServices(options: WireOptions): Services {
       turnRefused: (turnId, attempt, reason, detail) => sessions.turnRefused(turnId, attempt, reason, detail),
       ingestStatements: (batch) => [
         ...sessions.ingestStatements(batch),
-        ...(batch.events.length > 0 ? [activity.ingestStatement(batch.events)] : []),
+        ...(batch.events.length > 0 ? [activity.ingestStatement(eventsOf(batch))] : []),
       ],
       ingested(batch) {
         metrics.ingested(batch);
         sessions.ingested(batch);
-        activity.ingested(batch.events);
+        activity.ingested(eventsOf(batch));
       },
       ephemeral: (items, sidecarId) => sessions.ephemeral(items, sidecarId),
       readTranscript: (agentIds, sessionId, after) => sessions.readTranscript(agentIds, sessionId, after),
@@ -144,7 +145,7 @@ export function wireServices(options: WireOptions): Services {
     routes: (router) => services.forEach((service) => service.routes(router)),
     async start() {
       catalog.start();
-      await activity.start();
+      activity.start();
       await mesh.start();
       await sessions.start();
       fleet.start();
@@ -155,6 +156,11 @@ export function wireServices(options: WireOptions): Services {
       await Promise.all([sessions.close(), activity.close(), catalog.close(), health.close(), manifest.close()]);
     },
   };
+}
+
+// Who said it comes from the credential, whatever the event claims.
+function eventsOf(batch: { events: { sidecarId: string; event: Event }[] }): Event[] {
+  return batch.events.map(({ sidecarId, event }) => Object.assign(event, { sidecarId }));
 }
 
 function ollama(host: string | undefined): { ollamaHost?: string } {
