@@ -1,8 +1,4 @@
-import type { Command } from "commander";
-import type { Cli } from "./cli.ts";
-
-/** Adds one verb with its options and examples to the program. Its action runs with the Cli. */
-export type DeclareVerb = (program: Command, cli: Cli) => void;
+import type { DeclareVerb } from "./declare-verb.ts";
 
 /** The verbs in the order of the help, each loaded when it is called (or when the help lists all). */
 export const verbs: readonly { name: string; load(): Promise<DeclareVerb> }[] = [

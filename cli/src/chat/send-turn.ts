@@ -44,7 +44,7 @@ export async function sendTurn(
   let broken = false;
   const view = createTurnView({
     text: (text) => format === "text" && terminal.write(text),
-    note: (line) => format === "text" && terminal.say(terminal.paintWords("dim", `  ${line}`)),
+    note: (line) => terminal.say(terminal.paintWords("dim", `  ${line}`)),
   });
 
   const stopListening = onInterrupt(() => {
@@ -54,10 +54,10 @@ export async function sendTurn(
       return;
     }
     cancelled = true;
-    terminal.say(terminal.paintWords("dim", "  cancelling; Ctrl-C again leaves the turn to itself"));
+    view.note("cancelling; Ctrl-C again leaves the turn to itself");
     setTimeout(() => leave.abort(), CANCEL_PATIENCE_MS).unref();
     gateway.sessions.cancelTurn({ turnId }).catch((error: unknown) => {
-      terminal.say(`the turn could not be cancelled: ${plainLine(String(error))}`);
+      view.note(`the turn could not be cancelled: ${plainLine(String(error))}`);
     });
   });
 
@@ -67,8 +67,7 @@ export async function sendTurn(
       request: { agentId, message, conversation, requestId: newUuidV7(), onDisconnect: DisconnectPolicy.CONTINUE },
       signal: leave.signal,
       onBreak: () => {
-        if (!broken)
-          terminal.say(terminal.paintWords("yellow", "  the connection broke; taking the turn up again ..."));
+        if (!broken) view.note("the connection broke; taking the turn up again ...");
         broken = true;
       },
     });

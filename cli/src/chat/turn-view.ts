@@ -22,6 +22,8 @@ export interface ViewTarget {
  */
 export interface TurnView {
   show(event: TurnEvent): void;
+  /** A line between the agent's words: of the connection, of a cancellation. */
+  note(line: string): void;
   /** The turn as of its last event. */
   readonly turn: Turn | undefined;
 }
@@ -114,6 +116,7 @@ export function createTurnView(target: ViewTarget): TurnView {
           break;
       }
     },
+    note,
     get turn() {
       return turn;
     },

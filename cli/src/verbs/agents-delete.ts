@@ -2,7 +2,7 @@ import { createInterface } from "node:readline/promises";
 import type { Cli } from "../cli.ts";
 import { CliError } from "../cli-error.ts";
 import { ExitCode } from "../exit-code.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit agents delete AGENT`. */
 export const declareAgentsDelete: DeclareVerb = (agents, cli) => {

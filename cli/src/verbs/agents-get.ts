@@ -5,7 +5,7 @@ import { outputOption, printValue, type OutputFormat } from "../output/print.ts"
 import { plainLine, plainText } from "../output/plain-text.ts";
 import { ageText } from "../output/time-text.ts";
 import type { Terminal } from "../output/terminal.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit agents get AGENT`. */
 export const declareAgentsGet: DeclareVerb = (agents, cli) => {

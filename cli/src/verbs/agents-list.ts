@@ -1,7 +1,7 @@
 import { AgentSchema } from "@openhermit/protocol/fleet/v1/agent";
 import { agentColumns, listAllAgents } from "../agent-view.ts";
 import { outputOption, printMessages, type OutputFormat } from "../output/print.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit agents list`. */
 export const declareAgentsList: DeclareVerb = (agents, cli) => {

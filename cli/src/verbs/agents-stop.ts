@@ -1,5 +1,5 @@
 import { sayState } from "../await-state.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit agents stop AGENT...`. */
 export const declareAgentsStop: DeclareVerb = (agents, cli) => {

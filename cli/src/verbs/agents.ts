@@ -1,4 +1,4 @@
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 import { declareAgentsDelete } from "./agents-delete.ts";
 import { declareAgentsGet } from "./agents-get.ts";
 import { declareAgentsList } from "./agents-list.ts";

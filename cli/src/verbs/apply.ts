@@ -10,7 +10,7 @@ import { applyManifest, readManifestFile, type ManifestFile } from "../manifest/
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
 import { plainLine } from "../output/plain-text.ts";
 import type { Terminal } from "../output/terminal.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
   $ hermit apply -f agents.yaml

@@ -7,7 +7,7 @@ import type { Cli } from "../cli.ts";
 import { CliError } from "../cli-error.ts";
 import { ExitCode } from "../exit-code.ts";
 import { outputOption, printValue } from "../output/print.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
   $ hermit chat one                            talk, line by line

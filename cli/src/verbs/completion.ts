@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Argument } from "commander";
 import { repositoryRoot } from "../config.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
   $ source <(hermit completion bash)                                  bash

@@ -1,7 +1,7 @@
 import { examine, type Finding } from "../doctor-checks.ts";
 import { outputOption, printValue } from "../output/print.ts";
 import { plainLine } from "../output/plain-text.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit doctor`: looks for what is wrong and says how to mend it. Ends with 1 when a check has failed. */
 export const declareDoctor: DeclareVerb = (program, cli) => {

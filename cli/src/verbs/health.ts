@@ -13,7 +13,7 @@ import { enumWord } from "../output/enum-word.ts";
 import { plainLine } from "../output/plain-text.ts";
 import { ageText } from "../output/time-text.ts";
 import type { Terminal } from "../output/terminal.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
   $ hermit health

@@ -1,7 +1,7 @@
 import { CliError } from "../cli-error.ts";
 import { ExitCode } from "../exit-code.ts";
 import { findGateway } from "../gateway-client.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit login`: prints a new link that opens the admin pages, once. */
 export const declareLogin: DeclareVerb = (program, cli) => {

@@ -8,7 +8,7 @@ import { eventLine, eventText, eventTypes } from "../logs/event-line.ts";
 import { readEvents, tailEvents } from "../logs/event-source.ts";
 import { outputOption } from "../output/print.ts";
 import { parseSince } from "../output/time-text.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
   $ hermit logs -f                               all agents, as it happens

@@ -3,7 +3,7 @@ import { SessionSchema, type Session } from "@openhermit/protocol/sessions/v1/se
 import { outputOption, printMessages, type OutputFormat } from "../output/print.ts";
 import { ageText } from "../output/time-text.ts";
 import type { Column } from "../output/table.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 const COLUMNS: Column<Session>[] = [
   { title: "SESSION", text: (session) => session.id },

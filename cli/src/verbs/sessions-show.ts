@@ -10,7 +10,7 @@ import { outputOption, printValue, type OutputFormat } from "../output/print.ts"
 import { plainLine, plainText } from "../output/plain-text.ts";
 import { clockText, durationText } from "../output/time-text.ts";
 import type { Terminal } from "../output/terminal.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit sessions show SESSION`. */
 export const declareSessionsShow: DeclareVerb = (sessions, cli) => {

@@ -1,4 +1,4 @@
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 import { declareSessionsList } from "./sessions-list.ts";
 import { declareSessionsShow } from "./sessions-show.ts";
 

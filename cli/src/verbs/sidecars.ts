@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { CliError } from "../cli-error.ts";
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
   $ hermit sidecars token edge-1 --agent four --out join-token

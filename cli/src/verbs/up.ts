@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Option } from "commander";
 import { repositoryRoot, type CliConfig } from "../config.ts";
 import { runUp } from "../up/run-up.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
   $ hermit up                                    the example fleet

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { repositoryRoot } from "../config.ts";
 import { readGatewayFile } from "../gateway-client.ts";
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
-import type { DeclareVerb } from "../verb-table.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit version`: of this command, of Node and of the gateway that last ran in this home. */
 export const declareVersion: DeclareVerb = (program, cli) => {
