@@ -44,7 +44,9 @@ export async function sendTurn(
   let broken = false;
   const view = createTurnView({
     text: (text) => format === "text" && terminal.write(text),
+    work: (line) => format === "text" && terminal.say(terminal.paintWords("dim", `  ${line}`)),
     note: (line) => terminal.say(terminal.paintWords("dim", `  ${line}`)),
+    sharesTerminal: terminal.isTerminal.out,
   });
 
   const stopListening = onInterrupt(() => {

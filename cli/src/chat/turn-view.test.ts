@@ -8,7 +8,12 @@ type EventInit = NonNullable<MessageInitShape<typeof TurnEventSchema>["event"]>;
 function showAll(events: readonly EventInit[]): { text: string; notes: string[] } {
   let text = "";
   const notes: string[] = [];
-  const view = createTurnView({ text: (more) => (text += more), note: (line) => notes.push(line) });
+  const view = createTurnView({
+    text: (more) => (text += more),
+    work: (line) => notes.push(line),
+    note: (line) => notes.push(line),
+    sharesTerminal: true,
+  });
   for (const event of events) view.show(create(TurnEventSchema, { event }));
   return { text, notes };
 }

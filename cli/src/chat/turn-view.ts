@@ -12,8 +12,12 @@ import { plainLine, plainText } from "../output/plain-text.ts";
 export interface ViewTarget {
   /** More of the answer. */
   text(text: string): void;
-  /** A line about the work: a tool call, its result, a state. */
+  /** A line about the work: a tool call, its result. */
+  work(line: string): void;
+  /** A line about the surroundings: the connection, a cancellation. */
   note(line: string): void;
+  /** Whether text and lines go to the same terminal, where a line must not begin in the middle of another. */
+  sharesTerminal: boolean;
 }
 
 /**
@@ -49,8 +53,13 @@ export function createTurnView(target: ViewTarget): TurnView {
     midLine = false;
   }
 
-  function note(line: string): void {
+  function work(line: string): void {
     endLine();
+    target.work(line);
+  }
+
+  function note(line: string): void {
+    if (target.sharesTerminal) endLine();
     target.note(line);
   }
 
@@ -69,14 +78,14 @@ export function createTurnView(target: ViewTarget): TurnView {
   function showCall(call: ToolCall): void {
     if (calls.has(call.callId)) return;
     calls.set(call.callId, call);
-    note(`→ ${plainLine(call.name, 100)} ${plainLine(call.argumentsJson, 160)}`.trimEnd());
+    work(`→ ${plainLine(call.name, 100)} ${plainLine(call.argumentsJson, 160)}`.trimEnd());
   }
 
   function showResult(result: ToolResult): void {
     if (results.has(result.callId)) return;
     results.add(result.callId);
     const mark = result.isError ? "✗" : "✓";
-    note(`${mark} ${plainLine(result.name, 100)} ${durationText(result.duration)}: ${plainLine(result.text, 160)}`);
+    work(`${mark} ${plainLine(result.name, 100)} ${durationText(result.duration)}: ${plainLine(result.text, 160)}`);
   }
 
   return {
