@@ -184,11 +184,16 @@ const step = fc.oneof(
       (world: World) =>
         world.send(count + 1, again),
   ),
-  fc.tuple(fc.nat(4), fc.constantFrom("done", "done", "done, answer lost", "failed")).map(
-    ([index, outcome]) =>
-      (world: World) =>
-        world.flush(index, outcome as "done"),
-  ),
+  fc
+    .tuple(
+      fc.nat(4),
+      fc.constantFrom("done" as const, "done" as const, "done, answer lost" as const, "failed" as const),
+    )
+    .map(
+      ([index, outcome]) =>
+        (world: World) =>
+          world.flush(index, outcome),
+    ),
   fc.constant((world: World) => world.publish()),
   fc.constant((world: World) => world.attach()),
   fc.constant((world: World) => world.newLedger()),

@@ -2,6 +2,7 @@ import { createDatabase, sql, type Database } from "@openhermit/postgres";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import type { AttachRequest, AttachResponse } from "@openhermit/protocol/mesh/v1/link_service";
 import { RunTurnSchema } from "@openhermit/protocol/mesh/v1/link_service";
+import { SnapshotSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
 import { unavailable } from "@openhermit/errors";
 import { create } from "@bufbuild/protobuf";
 import { testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
@@ -321,4 +322,23 @@ test("a sidecar that does not read is cut off at 1 MiB; others are not held up",
   await waitFor(() => casesOf(stream).includes("runTurn"), { what: "the other sidecar's turn" });
   await waitFor(() => gateway.neighbours.detached[0], { what: "the detach" });
   expect(gateway.neighbours.detached).toMatchObject([{ sidecarId: "stalled", reason: "lost" }]);
+});
+
+test("snapshots that are larger together than the bound wait for the reader, and all arrive", async () => {
+  const agentIds = Array.from({ length: 60 }, (_, i) => `big-${i}`);
+  const gateway = await startGateway({
+    ports: {
+      async compileSnapshots(wanted) {
+        return wanted.map((agentId) =>
+          create(SnapshotSchema, { agentId, generation: 1n, spec: { model: "m/m", instructions: "x".repeat(60_000) } }),
+        );
+      },
+    },
+  });
+  const sidecar = await joined(gateway, "big", agentIds);
+  const { stream } = await sidecar.attached();
+  await waitFor(() => gateway.neighbours.ready.length === 60, { what: "all agents to be ready" });
+  await waitFor(() => casesOf(stream).length === 61, { what: "all snapshots" });
+  expect(new Set(stream.received.slice(1).map(({ message }) => (message.value as Snapshot).agentId)).size).toBe(60);
+  expect(stream.ended()).toBeUndefined();
 });

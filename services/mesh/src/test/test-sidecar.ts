@@ -158,8 +158,10 @@ export function createTestSidecar(options: { id: string; url: string; privateKey
 }
 
 /** A message up on Attach. */
-export function attachRequest(message: MessageInitShape<typeof AttachRequestSchema>["message"]): AttachRequest {
-  return create(AttachRequestSchema, { ...(message === undefined ? {} : { message }) });
+export function attachRequest(
+  message: NonNullable<MessageInitShape<typeof AttachRequestSchema>["message"]>,
+): AttachRequest {
+  return create(AttachRequestSchema, { message });
 }
 
 /** A batch up on Publish. */
