@@ -235,6 +235,11 @@ describe("a server that misbehaves", () => {
   });
 });
 
+test("a server that knows only the newest protocol revision is spoken to in that", async () => {
+  await apply(bad("modern-only"));
+  expect((await say('use ping with {"text": "x"}')).answer).toContain("bad__ping answered");
+});
+
 test("a server that changes its tools has them in the next turn", async () => {
   await apply(bad("changing"));
   expect((await say("use pong with {}")).answer).toContain('no tool "pong"');

@@ -13,6 +13,8 @@ import { createModelHealth, type ModelHealth } from "./model-health.ts";
 import type { RuntimeTurn } from "./runtime-turn.ts";
 import type { TurnJournal, TurnOutcome } from "./turn-journal.ts";
 
+export type { RuntimeTurn } from "./runtime-turn.ts";
+
 /** How long the start of a turn waits for MCP servers that are connecting for the first time. */
 const MCP_WAIT_MS = 3000;
 

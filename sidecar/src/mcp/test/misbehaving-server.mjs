@@ -1,6 +1,6 @@
 // A tiny MCP server on standard streams that misbehaves as its first argument says:
 // plain, hang-on-start, exit-on-start, exit-on-call, hang-on-call, flood-stderr, changing, noisy-stdout, paged, big,
-// ignores-signals (and leaves a grandchild), exit-once (by a file named in the second argument).
+// modern-only (knows no protocol revision before 2026-07-28), ignores-signals (and leaves a grandchild), exit-once (by a file named in the second argument).
 import { spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -28,7 +28,12 @@ if (mode === "ignores-signals") {
   spawn(process.execPath, ["-e", "process.on('SIGTERM',()=>{});setInterval(()=>{},1000)"], { stdio: "ignore" });
 }
 
+const modern = { resultType: "complete", ttlMs: 0, cacheScope: "private" };
 const answers = {
+  "server/discover": () => ({
+    supportedVersions: ["2026-07-28"],
+    capabilities: { tools: {} },
+  }),
   initialize(params) {
     if (mode === "noisy-stdout") process.stdout.write("Welcome to this server!\n{not json\n[]\n");
     return {
@@ -59,10 +64,16 @@ const answers = {
 };
 
 if (mode === "hang-on-call") tools.push("log");
-createInterface({ input: process.stdin }).on("line", (line) => {
+createInterface({ input: process.stdin }).on("line", answer);
+
+function answer(line) {
   const { id, method, params = {} } = JSON.parse(line);
   const { _meta: meta } = params;
   log.push({ method, meta });
+  if (mode === "modern-only" && method === "initialize") {
+    send({ id, error: { code: -32601, message: "Method not found" } });
+    return;
+  }
   const result = mode === "hang-on-start" ? undefined : answers[method]?.(params);
-  if (result !== undefined) send({ id, result });
-});
+  if (result !== undefined) send({ id, result: mode === "modern-only" ? { ...modern, ...result } : result });
+}
