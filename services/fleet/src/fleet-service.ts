@@ -9,6 +9,7 @@ import { createAgentDirectory, type AgentDirectory } from "./agent-directory.ts"
 import { observedState } from "./agent-status.ts";
 import { listObservedAgents, readAgentIds, readAgents, readRevisedAgents } from "./agent-store.ts";
 import { applyAgents, applyProviders } from "./apply-fleet.ts";
+import { announceChanges } from "./change-agent.ts";
 import { decodeChange, FLEET_CHANNEL } from "./fleet-channel.ts";
 import { createFleetEvents } from "./fleet-events.ts";
 import type { AgentView, FleetService, FleetServiceOptions } from "./fleet-ports.ts";
@@ -81,7 +82,8 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
 
   async function reconcile(): Promise<void> {
     if (!builtinsStored) {
-      if ((await storeBuiltins(database, [...builtins.values()])) > 0) emit("all");
+      const changed = await storeBuiltins(database, [...builtins.values()]);
+      if (changed > 0) await announceChanges(database, [{ kind: "providers" }]);
       builtinsStored = true;
     }
     const wasRegistered = reconciler.isRegistered;

@@ -1,0 +1,135 @@
+import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Code, ConnectError, createClient, createRouterTransport, type Client } from "@connectrpc/connect";
+import { MeshError } from "@openhermit/errors";
+import { isAlive, processIdentity } from "@openhermit/processes";
+import type { Database } from "@openhermit/postgres";
+import type { Event } from "@openhermit/protocol/activity/v1/event";
+import type { Agent } from "@openhermit/protocol/fleet/v1/agent";
+import { FleetService as FleetRpc } from "@openhermit/protocol/fleet/v1/fleet_service";
+import { testLog, type TestLog } from "@openhermit/testing";
+import { createFleetService, type FleetPorts, type FleetService, type LauncherOptions } from "../src/index.ts";
+
+/** What a fake sidecar says about its start. */
+export interface Start {
+  pid: number;
+  childPid: number;
+  argv: string[];
+  env: Record<string, string>;
+  token: string;
+  tokenMode: number;
+  homeMode: number;
+}
+
+/** A fleet service with a client and ports that remember. */
+export interface Fleet {
+  readonly fleet: FleetService;
+  readonly client: Client<typeof FleetRpc>;
+  readonly log: TestLog;
+  readonly calls: string[];
+  readonly events: Event[];
+  agent(id: string): Promise<Agent>;
+}
+
+const FAKE_SIDECAR = join(import.meta.dirname, "fake-sidecar.ts");
+
+/** Makes a fleet; `home` gives it a launcher of fake sidecars. The caller starts and closes it. */
+export function makeFleet(options: {
+  database: Database;
+  home?: string;
+  ports?: Partial<FleetPorts>;
+  launcher?: Partial<LauncherOptions>;
+  leaseMs?: number;
+  ollamaHost?: string;
+}): Fleet {
+  const calls: string[] = [];
+  const events: Event[] = [];
+  const log = testLog();
+  let tokens = 0;
+  const ports: FleetPorts = {
+    async createJoinToken(sidecarId, agentIds) {
+      calls.push(`token ${sidecarId} ${agentIds.join()}`);
+      return { joinToken: `secret-join-token-${++tokens}` };
+    },
+    drainSidecar: async (sidecarId) => void calls.push(`drain ${sidecarId}`),
+    revokeSidecar: async (sidecarId) => void calls.push(`revoke ${sidecarId}`),
+    gatewayUrl: () => "http://127.0.0.1:1",
+    recordEvents: async (list) => void events.push(...list),
+    forgetAgent: async (agentId) => void calls.push(`forget ${agentId}`),
+    catalogRevisions: async (agentIds) => new Map(agentIds.map((id) => [id, 1000n])),
+    ...options.ports,
+  };
+  const fleet = createFleetService({
+    database: options.database,
+    log,
+    caller: () => ({ kind: "principal", id: "operator" }),
+    ports,
+    ...(options.ollamaHost !== undefined && { ollamaHost: options.ollamaHost }),
+    ...(options.leaseMs !== undefined && { leaseMs: options.leaseMs }),
+    ...(options.home !== undefined && {
+      launcher: {
+        home: options.home,
+        command: [process.execPath, FAKE_SIDECAR],
+        environment: { PATH: process.env["PATH"], TEST_API_KEY: "key-of-the-provider", SECRET: "of the gateway" },
+        ...options.launcher,
+        times: {
+          drainGraceMs: 300,
+          killGraceMs: 200,
+          firstRestartMs: 50,
+          maxRestartMs: 200,
+          ...options.launcher?.times,
+        },
+      },
+    }),
+  });
+  const transport = createRouterTransport(fleet.routes, {
+    router: {
+      interceptors: [
+        (next) => (request) =>
+          next(request).catch((error: unknown) => {
+            throw error instanceof MeshError ? new ConnectError(error.reason, Code.Aborted) : error;
+          }),
+      ],
+    },
+  });
+  const client = createClient(FleetRpc, transport);
+  return {
+    fleet,
+    client,
+    log,
+    calls,
+    events,
+    async agent(id) {
+      const { agent } = await client.getAgent({ agentId: id });
+      if (agent === undefined) throw new Error("no agent in the answer");
+      return agent;
+    },
+  };
+}
+
+/** The starts of an agent's fake sidecar so far. */
+export function startsOf(home: string, agentId: string): Start[] {
+  try {
+    const text = readFileSync(join(home, "sidecars", agentId, "starts.jsonl"), "utf8");
+    return text
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as Start);
+  } catch {
+    return [];
+  }
+}
+
+/** Whether anything of a start still runs. */
+export function runs({ pid, childPid }: Start): boolean {
+  return [pid, childPid].some((one) => {
+    const identity = processIdentity(one);
+    return identity !== undefined && isAlive(identity);
+  });
+}
+
+/** Tells a fake sidecar how to behave. */
+export async function tell(home: string, agentId: string, what: "ignore-term" | "crash"): Promise<void> {
+  await writeFile(join(home, "sidecars", agentId, what), "");
+}
