@@ -1,4 +1,4 @@
-import type { Database } from "@openhermit/postgres";
+import { rawSql, type Database } from "@openhermit/postgres";
 import { createPeriodicTask, type PeriodicTask } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
 import { moveRestoredRows } from "../event-store.ts";
@@ -14,7 +14,11 @@ export function createRestoredLogTask({ database, log }: { database: Database; l
     async run() {
       // Poked at each connection; without one there is nothing to look at.
       if (!database.status().ready) return;
-      const moved = await moveRestoredRows(database);
+      const moved = await database.transaction(async (tx) => {
+        // A large log takes its time, once.
+        await tx.query(rawSql("SET LOCAL statement_timeout = 0"));
+        return moveRestoredRows(tx);
+      });
       if (moved > 0) log.info({ events: moved }, "restored activity put in order");
     },
   });

@@ -1,0 +1,103 @@
+import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { AgentState } from "@openhermit/protocol/fleet/v1/agent";
+import { HealthState } from "@openhermit/protocol/health/v1/health";
+import { HealthService as HealthRpc } from "@openhermit/protocol/health/v1/health_service";
+import { createDatabase, migrate, startEmbeddedPostgres, type Database } from "@openhermit/postgres";
+import { temporaryDirectory, testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { component } from "./component-health.ts";
+import { createHealthService, healthMigrations, type HealthPorts, type HealthService } from "./health-service.ts";
+
+let db: TestDatabase;
+beforeAll(async () => {
+  db = await testDatabase([healthMigrations]);
+  await waitFor(() => db.database.status().ready, { what: "the database" });
+});
+afterAll(() => db.drop());
+
+const ONLINE = { agentId: "one", state: AgentState.ONLINE, detail: "" };
+const gateway = (database: Database, ports: Partial<HealthPorts> = {}): HealthService =>
+  createHealthService({
+    database,
+    log: testLog(),
+    caller: () => ({ kind: "principal", id: "operator" }),
+    ports: { agents: async () => [ONLINE], databaseStatus: database.status, ...ports },
+  });
+const detailIn = async (service: HealthService): Promise<string | undefined> =>
+  (await service.summary()).agents[0]?.components.find(({ name }) => name === "model")?.detail;
+
+test("a report is seen at once here, soon on other gateways, also on one that starts later; and only changes are written", async () => {
+  const otherDatabase = createDatabase({ url: db.url, log: testLog(), applicationName: "other" });
+  const [here, there] = [gateway(db.database), gateway(otherDatabase)];
+  const client = createClient(HealthRpc, createRouterTransport(here.routes));
+  try {
+    await here.reported("one", [component("model", HealthState.DEGRADED, "slow\0 today")]);
+    const { health } = await client.getFleetHealth({});
+    expect(health).toMatchObject({
+      state: HealthState.DEGRADED,
+      agents: [{ agentId: "one", state: HealthState.DEGRADED }],
+    });
+    await waitFor(async () => (await detailIn(there)) === "slow\0 today", { what: "the other gateway" });
+
+    const before = db.database.statementCount();
+    for (let i = 0; i < 20; i++) await here.reported("one", [component("model", HealthState.DEGRADED, "slow\0 today")]);
+    await here.reported("one", [component("model", HealthState.OK, "")]);
+    await waitFor(async () => (await detailIn(there)) === "", { what: "the change on the other gateway" });
+    expect(db.database.statementCount() - before).toBeLessThanOrEqual(2);
+
+    const late = gateway(otherDatabase);
+    await waitFor(async () => (await detailIn(late)) === "", { what: "a gateway that starts later" });
+    await late.close();
+
+    await here.forgetAgent("one");
+    const afterwards = gateway(otherDatabase);
+    await expect(detailIn(afterwards)).resolves.toBeUndefined();
+    await afterwards.close();
+  } finally {
+    await Promise.all([here.close(), there.close()]);
+    await otherDatabase.end();
+  }
+});
+
+test("it answers while the database is away, and writes what was reported meanwhile when it is back", async () => {
+  const directory = await temporaryDirectory();
+  const start = () => startEmbeddedPostgres({ directory: directory.path, log: testLog(), durable: false });
+  let server = await start();
+  const database = createDatabase({ url: server.url, log: testLog(), applicationName: "test" });
+  await migrate(database, [healthMigrations], testLog());
+  let away = false;
+  const service = gateway(database, {
+    agents: async () => {
+      if (away) throw new Error("no database");
+      return [ONLINE];
+    },
+  });
+  try {
+    expect((await service.summary()).agents).toHaveLength(1);
+    away = true;
+    await server.stop();
+    await waitFor(() => !database.status().ready, { what: "the loss" });
+    await service.reported("one", [component("model", HealthState.DOWN, "told without a database")]);
+    const summary = await service.summary();
+    expect(summary.state).toBe(HealthState.DOWN);
+    expect(summary.reasons[0]).toContain("the database is away");
+    expect(summary.agents[0]).toMatchObject({ agentId: "one", state: HealthState.DOWN });
+
+    server = await start();
+    await waitFor(() => database.status().ready, { what: "the return" });
+    const other = gateway(database);
+    await waitFor(async () => (await detailIn(other)) === "told without a database", { what: "the late write" });
+    await other.close();
+  } finally {
+    await service.close();
+    await database.end();
+    await server.stop();
+    await directory.remove();
+  }
+});
+
+test("agents that are not told in time do not keep the answer waiting", async () => {
+  const service = gateway(db.database, { agents: () => new Promise(() => undefined) });
+  await expect(service.summary()).resolves.toMatchObject({ agents: [] });
+  await service.close();
+});

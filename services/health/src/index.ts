@@ -1,0 +1,9 @@
+export type { AgentView, DatabaseView } from "./fleet-health.ts";
+export {
+  createHealthService,
+  healthMigrations,
+  type Caller,
+  type HealthPorts,
+  type HealthService,
+  type HealthServiceOptions,
+} from "./health-service.ts";

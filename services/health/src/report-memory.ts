@@ -1,0 +1,73 @@
+import type { ComponentHealth } from "@openhermit/protocol/health/v1/health";
+import { isSame, normalise } from "./component-health.ts";
+import type { Report } from "./fleet-health.ts";
+
+type Named = readonly [agentId: string, report: Report];
+
+/** What this gateway knows of all agents, and what it has still to tell and to hear. */
+export interface ReportMemory {
+  readonly reports: ReadonlyMap<string, Report>;
+  /** Takes a report of a sidecar. Returns whether it changed anything. */
+  put(agentId: string, components: readonly ComponentHealth[], now: Date): boolean;
+  forget(agentId: string): void;
+  /** Takes what is stored, where it is newer. */
+  merge(stored: ReadonlyMap<string, Report>): void;
+  takeUnwritten(): Named[];
+  putBackUnwritten(reports: readonly Named[]): void;
+  markUnread(agentIds: readonly string[] | "all"): void;
+  takeUnread(): readonly string[] | "all";
+  putBackUnread(agentIds: readonly string[] | "all"): void;
+}
+
+/** Makes an empty memory. */
+export function createReportMemory(): ReportMemory {
+  const reports = new Map<string, Report>();
+  const unwritten = new Set<string>();
+  let unread: Set<string> | "all" = new Set();
+
+  const markUnread = (agentIds: readonly string[] | "all"): void => {
+    if (agentIds === "all") unread = "all";
+    else if (unread !== "all") for (const agentId of agentIds) unread.add(agentId);
+  };
+
+  return {
+    reports,
+    put(agentId, components, now) {
+      const before = reports.get(agentId);
+      const report = { reportTime: now, components: normalise(components, before?.components ?? [], now) };
+      reports.set(agentId, report);
+      if (before !== undefined && isSame(before.components, report.components)) return false;
+      unwritten.add(agentId);
+      return true;
+    },
+    forget(agentId) {
+      reports.delete(agentId);
+      unwritten.delete(agentId);
+    },
+    merge(stored) {
+      for (const [agentId, report] of stored) {
+        const known = reports.get(agentId);
+        if (known === undefined || known.reportTime < report.reportTime) reports.set(agentId, report);
+      }
+    },
+    takeUnwritten() {
+      const taken = [...unwritten].flatMap((agentId): Named[] => {
+        const report = reports.get(agentId);
+        return report === undefined ? [] : [[agentId, report]];
+      });
+      unwritten.clear();
+      return taken;
+    },
+    putBackUnwritten(taken) {
+      // A report that was forgotten meanwhile stays forgotten.
+      for (const [agentId] of taken) if (reports.has(agentId)) unwritten.add(agentId);
+    },
+    markUnread,
+    takeUnread() {
+      const taken = unread === "all" ? "all" : [...unread];
+      unread = new Set();
+      return taken;
+    },
+    putBackUnread: markUnread,
+  };
+}

@@ -1,0 +1,48 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { sql, type Queryable } from "@openhermit/postgres";
+import { AgentHealthSchema } from "@openhermit/protocol/health/v1/health";
+import type { Report } from "./fleet-health.ts";
+
+/** The channel on which changes are announced; the payload is the instance that wrote, a space, and the agent. */
+export const HEALTH_CHANNEL = "openhermit_health";
+
+/** Writes reports, unless newer ones are stored, and announces those written. One statement. */
+export async function writeReports(
+  db: Queryable,
+  reports: readonly (readonly [agentId: string, report: Report])[],
+  instance: string,
+): Promise<void> {
+  const messages = reports.map(([, { components }]) =>
+    toBinary(AgentHealthSchema, create(AgentHealthSchema, { components: [...components] })),
+  );
+  await db.query(sql`
+    WITH written AS (
+      INSERT INTO health.reports AS r (agent_id, report_time, report)
+      SELECT * FROM unnest(
+        ${reports.map(([agentId]) => agentId)}::text[], ${reports.map(([, { reportTime }]) => reportTime)}::timestamptz[],
+        ${messages}::bytea[])
+      ON CONFLICT (agent_id) DO UPDATE SET report_time = excluded.report_time, report = excluded.report
+      WHERE r.report_time <= excluded.report_time
+      RETURNING agent_id)
+    SELECT pg_notify(${HEALTH_CHANNEL}, ${instance}::text || ' ' || agent_id) FROM written`);
+}
+
+/** The stored reports of the agents named, or of all. */
+export async function readReports(db: Queryable, agentIds: readonly string[] | "all"): Promise<Map<string, Report>> {
+  const { rows } = await db.query<{ agent_id: string; report_time: Date; report: Buffer }>(
+    agentIds === "all"
+      ? sql`SELECT agent_id, report_time, report FROM health.reports`
+      : sql`SELECT agent_id, report_time, report FROM health.reports WHERE agent_id = ANY(${agentIds}::text[])`,
+  );
+  return new Map(
+    rows.map((row) => {
+      const { components } = fromBinary(AgentHealthSchema, row.report);
+      return [row.agent_id, { reportTime: row.report_time, components }];
+    }),
+  );
+}
+
+/** Removes what is stored of an agent. */
+export async function deleteReport(db: Queryable, agentId: string): Promise<void> {
+  await db.query(sql`DELETE FROM health.reports WHERE agent_id = ${agentId}`);
+}
