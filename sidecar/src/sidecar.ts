@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -65,7 +65,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   });
   const key = loadSidecarKey(join(config.home, "sidecar-key.pem"));
   const removePidFile = writePidFile(join(config.home, "sidecar.pid"));
-  const owner = config.owner ?? `sidecar:${config.home}`;
+  const owner = config.owner ?? markerOf(config.home);
   const instanceId = randomUUID();
   const { promise: ended, resolve: end } = Promise.withResolvers<SidecarEnd>();
   let stopping: Promise<void> | undefined;
@@ -171,7 +171,12 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   };
 }
 
+/** A marker for the children of a home, the same at each start. */
+function markerOf(home: string): string {
+  return `sidecar-${createHash("sha256").update(home).digest("hex").slice(0, 16)}`;
+}
+
 async function loadRuntime(options: AgentRuntimeOptions): Promise<AgentRuntime> {
   const { createAgentRuntime } = await import("./runtime/agent-runtime.ts");
-  return createAgentRuntime(options);
+  return createAgentRuntime({ version: SIDECAR_VERSION, ...options });
 }
