@@ -70,7 +70,7 @@ describe("the gateway process", () => {
     const { child, exit, step, log } = startMain({ OPENHERMIT_LIFELINE_FD: String(LIFELINE_FD) });
     await step("ready");
     tell(child);
-    expect(await exit, log()).toBe(0);
+    expect([await exit, log()]).toEqual([0, expect.any(String)]);
     expect(existsSync(join(home.path, "gateway.json"))).toBe(false);
     expect(log()).toContain("gateway stopped");
   });
@@ -79,7 +79,7 @@ describe("the gateway process", () => {
     const { child, exit, step, log } = startMain();
     await step("home");
     child.kill("SIGTERM");
-    expect(await exit, log()).toBe(0);
+    expect([await exit, log()]).toEqual([0, expect.any(String)]);
   });
 
   test.each([
@@ -132,7 +132,7 @@ describe("the gateway process", () => {
     const { env, end } = await prepare();
     const { exit, step, log } = startMain(env);
     const failed = await step("failed");
-    expect(await exit, log()).toBe(2);
+    expect([await exit, log()]).toEqual([2, expect.any(String)]);
     end();
     expect(failed.reason).toBe(reason);
     expect(failed.message).not.toMatch(/\n\s+at |undefined/);

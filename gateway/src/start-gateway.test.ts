@@ -99,7 +99,7 @@ describe("a gateway", () => {
     expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ url, pid: process.pid });
     await Promise.all([stop(0), stop(0)]);
     expect(existsSync(file)).toBe(false);
-    await expect(fetch(`${url}/livez`)).rejects.toThrow();
+    await expect(fetch(`${url}/livez`)).rejects.toThrow("fetch failed");
   });
 
   test("gives a login link that opens the status page", async () => {

@@ -85,9 +85,9 @@ export async function startGateway(
     onProgress({ step: "database", ms: elapsed(databaseStarted) });
 
     const listening = performance.now();
-    let listener: Listener | undefined;
-    const url = () => config.publicUrl?.replace(/\/+$/, "") ?? listener?.url ?? "";
-    let progress: BringUp | undefined;
+    // What comes later and is asked for by what comes earlier.
+    const late: { listener?: Listener; progress?: BringUp } = {};
+    const url = () => config.publicUrl?.replace(/\/+$/, "") ?? late.listener?.url ?? "";
     let stopping: Promise<void> | undefined;
     const services = wireServices({
       database,
@@ -95,7 +95,7 @@ export async function startGateway(
       telemetry,
       gatewayId: newUuidV7(),
       gatewayUrl: url,
-      databaseStatus: () => progress?.status() ?? database.status(),
+      databaseStatus: () => late.progress?.status() ?? database.status(),
       launcher: {
         home: config.home,
         command: [process.execPath, SIDECAR],
@@ -140,27 +140,28 @@ export async function startGateway(
       },
       verifier,
       holds: operatorOnly,
-      admit: (method) => refusal(method, progress, stopping !== undefined),
+      admit: (method) => refusal(method, late.progress, stopping !== undefined),
       telemetry,
       log,
       fallback: web,
       shutdownSignal: shutdown.signal,
     });
-    listener = await listen({
+    const listener = await listen({
       ...config.listen,
       tls: config.tls,
       insecure: config.insecure,
       handler,
       log,
     });
-    const open = listener;
-    undo.push(() => open.close(1_000));
+    late.listener = listener;
+    undo.push(() => listener.close(1_000));
     await writeGatewayFile(config.home, { url: url(), pid: process.pid, version: VERSION });
     undo.push(() => removeGatewayFile(config.home, process.pid));
     log.info({ url: url(), home: config.home, version: VERSION }, "gateway listening");
     onProgress({ step: "listening", ms: elapsed(listening), url: url(), loginUrl: url() + loginPath(codes.create()) });
 
-    progress = bringUp({ database, migrations, log, start: () => services.start(), onProgress });
+    const progress = bringUp({ database, migrations, log, start: () => services.start(), onProgress });
+    late.progress = progress;
     const ready = progress.done.then(() => {
       log.info({ ms: elapsed(begun) }, "gateway ready");
       onProgress({ step: "ready", ms: elapsed(begun) });

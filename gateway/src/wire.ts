@@ -87,7 +87,9 @@ export function wireServices(options: WireOptions): Services {
       revokeSidecar: (sidecarId) => mesh.revokeSidecar(sidecarId),
       gatewayUrl: options.gatewayUrl,
       recordEvents: (events) => activity.append(events),
-      forgetAgent: (agentId) => catalog.forgetAgent(agentId),
+      async forgetAgent(agentId) {
+        await Promise.all([catalog.forgetAgent(agentId), health.forgetAgent(agentId)]);
+      },
       catalogRevisions: (agentIds) => catalog.revisionsFor(agentIds),
     },
   });
@@ -134,6 +136,9 @@ export function wireServices(options: WireOptions): Services {
       readTranscript: (agentIds, sessionId, after) => sessions.readTranscript(agentIds, sessionId, after),
     },
   });
+  telemetry.meter
+    .createObservableGauge("openhermit_turns_live", { description: "Turns in the hands of this gateway." })
+    .addCallback((result) => result.observe(sessions.counts().live));
   fleet.onChanged((agentIds) => mesh.refreshSnapshots(agentIds));
   catalog.onChanged((agentIds) => mesh.refreshSnapshots(agentIds));
 

@@ -2,7 +2,7 @@ import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { createFileRegistry, create, fromBinary, type DescMethod, type DescService } from "@bufbuild/protobuf";
+import { createFileRegistry, create, fromBinary, type DescMethod } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema, type FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -138,7 +138,7 @@ async function resultOf(method: DescMethod, expectation: Expectation, caller: Tr
       await expectation.call(caller);
       return "ok";
     }
-    const client = createClient(method.parent as DescService, caller) as unknown as Record<string, AnyCall>;
+    const client = createClient(method.parent, caller) as unknown as Record<string, AnyCall>;
     const call = client[method.localName];
     const request = expectation.request ?? {};
     const upstream = async function* () {

@@ -64,5 +64,5 @@ export function createRpcHandler(options: RpcOptions): RequestHandler {
     ...(options.shutdownSignal === undefined ? {} : { shutdownSignal: options.shutdownSignal }),
     // Connect's type of a response is a patched one; the objects are the same.
     fallback: (request, response) => options.fallback(request, response as Parameters<RequestHandler>[1]),
-  }) as RequestHandler;
+  });
 }

@@ -27,7 +27,7 @@ export interface HostPort {
 function field<Value>(options: FieldOptions<Value>, parse: (text: string) => Value): Field<Value> {
   return {
     env: options.env,
-    fallback: "fallback" in options ? { value: options.fallback as Value } : undefined,
+    fallback: "fallback" in options ? { value: options.fallback } : undefined,
     parse,
   };
 }

@@ -88,7 +88,12 @@ function prettyLine(line: string): string {
     .map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
   const time = String(record["time"]).slice(11, 23);
   return (
-    [time, String(record["level"]).toUpperCase().padEnd(5), String(record["message"] ?? ""), ...fields].join(" ") + "\n"
+    [
+      time,
+      String(record["level"]).toUpperCase().padEnd(5),
+      typeof record["message"] === "string" ? record["message"] : "",
+      ...fields,
+    ].join(" ") + "\n"
   );
 }
 

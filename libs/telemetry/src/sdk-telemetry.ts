@@ -96,7 +96,11 @@ async function startMetering(
   const serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
   return {
     meter: provider.getMeter(SCOPE),
-    text: async () => serializer.serialize((await reader.collect()).resourceMetrics),
+    async text() {
+      const { resourceMetrics } = await reader.collect();
+      // oxlint-disable-next-line typescript/no-unsafe-enum-assignment -- the exporter pins a copy of the SDK of its own; the data are the same
+      return serializer.serialize(resourceMetrics);
+    },
     shutdown: () => provider.shutdown(),
   };
 }

@@ -14,7 +14,7 @@ export function validate(): Interceptor {
   // One validator for all: it compiles the rules of a message when it first sees one, and keeps them.
   const validator = createValidator({ regexMatch: matchPattern });
   const check = (schema: DescMessage, message: Message) => {
-    const result = validator.validate(schema, message as never);
+    const result = validator.validate(schema, message);
     if (result.kind === "error") {
       throw result.error;
     }
