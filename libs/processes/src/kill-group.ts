@@ -106,9 +106,9 @@ function signal(processes: readonly ProcessIdentity[], name: "SIGTERM" | "SIGKIL
 }
 
 async function allGone(processes: readonly ProcessIdentity[], deadlineMs: number): Promise<void> {
-  const end = performance.now() + deadlineMs;
+  const until = performance.now() + deadlineMs;
   for (let pauseMs = 2; processes.some(isAlive); pauseMs = Math.min(100, pauseMs * 1.5)) {
-    const leftMs = end - performance.now();
+    const leftMs = until - performance.now();
     if (leftMs <= 0) return;
     await new Promise((resolve) => setTimeout(resolve, Math.min(pauseMs, leftMs)));
   }

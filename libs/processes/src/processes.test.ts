@@ -120,7 +120,11 @@ describe("spawnGroup", () => {
     let text = "";
     group.child.stdout?.on("data", (chunk: Buffer) => (text += chunk.toString()));
     await once(group.child, "close");
-    expect(text.trim().split("\n").sort()).toEqual(["GREETING=hello", `OPENHERMIT_OWNER=${marker}`, `PATH=${path}`]);
+    expect(text.trim().split("\n").toSorted()).toEqual([
+      "GREETING=hello",
+      `OPENHERMIT_OWNER=${marker}`,
+      `PATH=${path}`,
+    ]);
   });
 
   it("says when the program can't be started", async () => {

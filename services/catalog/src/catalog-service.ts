@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { invalidArgument } from "@openhermit/errors";
 import type { MigrationSet, Subscription } from "@openhermit/postgres";
@@ -13,7 +14,7 @@ import { CATALOG_CHANNEL, listServers, readCatalogs, readRevisions, readServers 
 /** The tables of the catalogue. */
 export const catalogMigrations: MigrationSet = {
   schema: "catalog",
-  directory: new URL("../migrations", import.meta.url).pathname,
+  directory: join(import.meta.dirname, "../migrations"),
 };
 
 const DEFAULT_PAGE_SIZE = 100;

@@ -94,10 +94,14 @@ function leaves(server: McpServer): Map<string, string> {
   const assigned = server.agents.includes(EVERY_AGENT) ? EVERY_AGENT : (agents ?? []);
   for (const [key, value] of Object.entries({ ...transport, agents: assigned, ...rest })) {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      for (const [name, one] of Object.entries(value)) result.set(`${key}.${name}`, String(one));
+      for (const [name, one] of Object.entries(value)) result.set(`${key}.${name}`, textOf(one));
     } else {
-      result.set(key, typeof value === "string" ? value : JSON.stringify(value));
+      result.set(key, textOf(value));
     }
   }
   return result;
+}
+
+function textOf(value: JsonValue): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -1,18 +1,8 @@
 import { unavailable } from "@openhermit/errors";
 import type { Database } from "@openhermit/postgres";
-import { DesiredState, type Launcher } from "@openhermit/protocol/fleet/v1/agent";
 import { createPeriodicTask } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
-import { readDirectory } from "./agent-store.ts";
-
-/** What is kept in memory of an agent. */
-export interface DirectoryEntry {
-  readonly id: string;
-  readonly displayName: string;
-  readonly launcher: Launcher;
-  readonly desiredState: DesiredState;
-  readonly desiredSince: Date;
-}
+import { readDirectory, type DirectoryEntry } from "./agent-store.ts";
 
 /** All agents in memory, so that a turn asks no database whether its agent runs. */
 export interface AgentDirectory {

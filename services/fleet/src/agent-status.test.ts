@@ -8,8 +8,9 @@ const word = Object.fromEntries(Object.entries(AgentState).map(([name, value]) =
 function stateOf(
   phase: ProcessPhase,
   link: Partial<LinkObservation>,
-  { launcher = Launcher.PROCESS as Launcher, desiredState = DesiredState.RUNNING as DesiredState, phaseAt = 10 } = {},
+  options: { launcher?: Launcher; desiredState?: DesiredState; phaseAt?: number } = {},
 ): string | undefined {
+  const { launcher = Launcher.PROCESS, desiredState = DesiredState.RUNNING, phaseAt = 10 } = options;
   const { state } = observedState(
     { desiredState, launcher, desiredSince: at(0) },
     {

@@ -11,7 +11,6 @@ import {
 import { providerOf, type DesiredAgent, type StoredAgent } from "./agent.ts";
 import type { Observation } from "./agent-status.ts";
 import { STATUS_COLUMNS, toObservation, type StatusRow } from "./agent-status-store.ts";
-import type { DirectoryEntry } from "./agent-directory.ts";
 
 interface AgentRow {
   id: string;
@@ -133,6 +132,15 @@ export async function listObservedAgents(db: Queryable, afterId: string, limit: 
     sql`${SELECT_OBSERVED} WHERE a.id > ${afterId}::text COLLATE "C" ORDER BY a.id LIMIT ${limit}`,
   );
   return rows.map(toObserved);
+}
+
+/** What is kept in memory of an agent. */
+export interface DirectoryEntry {
+  readonly id: string;
+  readonly displayName: string;
+  readonly launcher: Launcher;
+  readonly desiredState: DesiredState;
+  readonly desiredSince: Date;
 }
 
 /** All agents, as far as they are kept in memory. */

@@ -5,8 +5,8 @@ import { desiredAgent, digestOf, effectiveSpec, sameAgent, sameSnapshot, updated
 import { agentDifferences } from "./agent-difference.ts";
 
 type Init = Omit<MessageInitShape<typeof AgentSchema>, "$typeName">;
-const agent = (init: Init) => create(AgentSchema, { id: "one", ...init } as Init);
-const desired = (init: Init = {}) => desiredAgent(agent({ spec: { model: "offline/echo" }, ...init } as Init));
+const agent = (init: Init) => create(AgentSchema, { id: "one", ...init });
+const desired = (init: Init = {}) => desiredAgent(agent({ spec: { model: "offline/echo" }, ...init }));
 
 describe("desiredAgent", () => {
   it("fills in the defaults of the contract, so that two ways to say one thing are the same", () => {

@@ -27,7 +27,7 @@ afterEach(async () => {
 
 const spec = { model: "offline/echo" };
 const add = async (id: string, rest: Omit<MessageInitShape<typeof AgentSchema>, "$typeName"> = {}) =>
-  (await fleet.client.createAgent({ agent: create(AgentSchema, { id, spec, ...rest } as typeof rest) })).agent;
+  (await fleet.client.createAgent({ agent: create(AgentSchema, { id, spec, ...rest }) })).agent;
 
 describe("CreateAgent", () => {
   it("stores what is asked, with the defaults of the contract", async () => {

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { newUuidV7 } from "@openhermit/ids";
 import type { MigrationSet, Subscription } from "@openhermit/postgres";
@@ -26,7 +27,7 @@ import { storeObservations } from "./tasks/store-observations.ts";
 /** The tables of the fleet. */
 export const fleetMigrations: MigrationSet = {
   schema: "fleet",
-  directory: new URL("../migrations", import.meta.url).pathname,
+  directory: join(import.meta.dirname, "../migrations"),
 };
 
 const LEASE_MS = 20_000;

@@ -25,6 +25,6 @@ process.on("SIGTERM", () => {
 setInterval(() => {
   if (!existsSync(join(home, "crash"))) return;
   rmSync(join(home, "crash"));
-  console.error(`\u001b[31mcan't go on\u001b[0m with ${process.env["TEST_API_KEY"] ?? "no key"}`);
+  process.stderr.write(`\u001b[31mcan't go on\u001b[0m with ${process.env["TEST_API_KEY"] ?? "no key"}\n`);
   process.exit(3);
 }, 10);

@@ -1,3 +1,5 @@
+import { stripVTControlCharacters } from "node:util";
+
 const MAX_LENGTH = 300;
 const MAX_LINES = 3;
 
@@ -27,7 +29,7 @@ export function lastWords(tail: string, secrets: readonly string[]): string {
     text = text.replace(pattern, (_, lead: unknown) => `${typeof lead === "string" ? `${lead} ` : ""}[redacted]`);
   }
   // Control characters, escape sequences of terminals among them.
-  text = text.replace(/\u001b\[[0-9;]*[A-Za-z]/g, "").replace(/\p{Cc}/gu, " ");
+  text = stripVTControlCharacters(text).replace(/\p{Cc}/gu, " ");
   return text.length > MAX_LENGTH ? `…${text.slice(-MAX_LENGTH)}` : text;
 }
 

@@ -73,6 +73,9 @@ const TIMES: SupervisionTimes = {
   healthyMs: 600_000,
 };
 
+/** What the kernel holds longer than this after SIGKILL must not keep the gateway from stopping. */
+const END_DEADLINE_MS = 15_000;
+
 /** Makes a launcher that runs nothing yet. */
 export function createProcessLauncher(given: ProcessLauncherOptions): ProcessLauncher {
   const { options, home, ports, events, log } = given;
@@ -142,10 +145,20 @@ export function createProcessLauncher(given: ProcessLauncherOptions): ProcessLau
     async endAll(graceMs) {
       const all = [...processes.values()];
       for (const process of all) process.end(graceMs);
-      await Promise.all(all.map(({ ended }) => ended));
+      const ended = Promise.all(all.map((process) => process.ended)).then(() => true);
+      if (!(await Promise.race([ended, after(graceMs + times.killGraceMs + END_DEADLINE_MS)]))) {
+        log.error({ agent_ids: all.flatMap(({ agentId, idle }) => (idle ? [] : [agentId])) }, "sidecars do not end");
+        for (const process of all) process.letGo();
+      }
       processes.clear();
     },
   };
+}
+
+function after(ms: number): Promise<false> {
+  return new Promise((resolve) => {
+    setTimeout(() => resolve(false), ms).unref();
+  });
 }
 
 /**

@@ -51,6 +51,7 @@ export interface SidecarProcessOptions {
 
 /** One sidecar under supervision. What is wanted is set; a loop makes it so. */
 export interface SidecarProcess {
+  readonly agentId: string;
   /** It should run as planned. The old process is gone before a new one starts. */
   run(plan: LaunchPlan): void;
   /** It should not run. */
@@ -302,6 +303,7 @@ export function createSidecarProcess(options: SidecarProcessOptions): SidecarPro
   };
 
   return {
+    agentId,
     run(plan) {
       const isSame = wanted?.fingerprint === plan.fingerprint && wanted.restartNumber === plan.restartNumber;
       if (loop !== undefined && isSame) return;
