@@ -151,15 +151,34 @@ test.runIf(isRoot)(
     await chmod(home.path, 0o700);
     const server = await start();
     const data = await dataOf(join(home.path, "postgres"));
+    expect(data.startsWith("/var/lib/openhermit/")).toBe(true);
+    expect((await stat(data)).uid).not.toBe(0);
+    expect((await stat(join(data, ".."))).mode & 0o777).toBe(0o700);
+    expect(await readdir(join(home.path, "postgres"))).not.toContain("data");
+    expect(await ask(server.url, sql`SELECT 1 AS one`)).toEqual([{ one: 1 }]);
+    await server.stop();
+    const again = await start();
+    expect(again.url).toBe(server.url);
+
+    // A temporary home that is removed while its server runs, as by a test that was killed: the next start cleans up.
+    const pid = await postmasterPid(data);
+    await rm(home.path, { recursive: true });
+    const next = await temporaryDirectory();
     try {
-      expect(data.startsWith("/var/lib/openhermit/")).toBe(true);
-      expect((await stat(data)).uid).not.toBe(0);
-      expect((await stat(join(data, ".."))).mode & 0o777).toBe(0o700);
-      expect(await readdir(join(home.path, "postgres"))).not.toContain("data");
-      expect(await ask(server.url, sql`SELECT 1 AS one`)).toEqual([{ one: 1 }]);
+      await chmod(next.path, 0o700);
+      const other = await startEmbeddedPostgres({
+        directory: join(next.path, "postgres"),
+        log: testLog(),
+        durable: false,
+      });
+      expect(await isRunning(pid)).toBe(false);
+      await expect(stat(join(data, ".."))).rejects.toMatchObject({ code: "ENOENT" });
+      const otherData = await dataOf(join(next.path, "postgres"));
+      await other.stop();
+      await rm(join(otherData, ".."), { recursive: true });
     } finally {
-      await server.stop();
-      await rm(join(data, ".."), { recursive: true, force: true });
+      await again.stop();
+      await next.remove();
     }
   },
 );

@@ -5,9 +5,10 @@ import { Client } from "pg";
 import { createCluster, SERVER_DATABASE, SERVER_USER } from "./cluster.ts";
 import { freePort } from "./free-port.ts";
 import { findPostmaster, isRunning, startPostmaster, stopPostmaster, type Postmaster } from "./postmaster.ts";
+import { removeOrphans } from "./remove-orphans.ts";
 import { serverBinaries, type ServerBinaries } from "./server-binaries.ts";
 import { atPlace } from "./server-fault.ts";
-import { isCluster, openServerFiles, SHARED_DIRECTORY, type ServerFiles } from "./server-files.ts";
+import { isCluster, isInside, openServerFiles, SHARED_DIRECTORY, type ServerFiles } from "./server-files.ts";
 
 /** How to start an embedded server. */
 export interface EmbeddedPostgresOptions {
@@ -47,7 +48,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const { directory, log, durable = true, maxConnections = 100, onProgress = () => undefined } = options;
   const settings = serverSettings(durable, maxConnections);
   const files = await atPlace(directory, () => openServerFiles(directory));
-  const binaries = await atPlace(SHARED_DIRECTORY, () => serverBinaries(files.account, SHARED_DIRECTORY, onProgress));
+  const copies = files.account === undefined ? directory : SHARED_DIRECTORY;
+  const binaries = await atPlace(copies, () => serverBinaries(files.account, copies, onProgress));
+  if (!isInside(files.record.data, directory)) await removeOrphans(log);
   const { record } = files;
 
   let running = await atPlace(record.data, async () => {

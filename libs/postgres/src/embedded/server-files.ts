@@ -1,10 +1,13 @@
 import { createHash, randomBytes } from "node:crypto";
 import { chmod, chown, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { canPass, serverAccount, type Account } from "./server-account.ts";
 
 /** For data and programs that the server's account could not reach in the home. */
 export const SHARED_DIRECTORY = "/var/lib/openhermit";
+
+/** In a folder of {@link SHARED_DIRECTORY}: the directory of the server it belongs to. */
+export const HOME_FILE = "home";
 
 /** What is remembered of an embedded server between its starts, in `<directory>/server.json` (0600). */
 export interface ServerRecord {
@@ -24,6 +27,11 @@ export interface ServerFiles {
   readonly logFile: string;
   /** Remembers changes of the record. */
   save(): Promise<void>;
+}
+
+/** Whether the path lies in the folder. */
+export function isInside(path: string, folder: string): boolean {
+  return path.startsWith(folder + sep);
 }
 
 /** Whether the folder holds a complete database. */
@@ -57,7 +65,13 @@ export async function openServerFiles(directory: string): Promise<ServerFiles> {
       await rename(`${recordFile}.new`, recordFile);
     },
   };
-  if (known === undefined) await files.save();
+  if (known === undefined) {
+    await files.save();
+    // After the record, for without one the data would count as left behind.
+    if (!isInside(record.data, directory)) {
+      await writeFile(join(dirname(record.data), HOME_FILE), directory, { mode: 0o600 });
+    }
+  }
   return files;
 }
 
