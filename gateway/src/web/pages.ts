@@ -118,7 +118,9 @@ function agentRow(agent: Agent, troubles: FleetHealth["agents"][number]["compone
   const notes = [
     status?.detail ?? "",
     status?.rejectedReason ? `snapshot rejected: ${status.rejectedReason}` : "",
-    ...troubles.map(({ name, detail }) => (detail === "" ? name : `${name}: ${detail}`)),
+    ...troubles
+      .filter(({ detail }) => detail === "" || detail !== status?.detail)
+      .map(({ name, detail }) => (detail === "" ? name : `${name}: ${detail}`)),
   ].filter((note) => note !== "");
   return html`<tr>
     <th scope="row">
