@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { AgentState, DesiredState, Launcher, ProviderKind } from "@openhermit/protocol/fleet/v1/agent";
 import { sweep } from "@openhermit/processes";
 import { createDatabase, quoteName, rawSql, sql } from "@openhermit/postgres";
@@ -254,6 +255,23 @@ describe("a gateway", () => {
     const next = await nthStart("one", 2);
     expect(next.env["OPENHERMIT_GATEWAY_URL"]).toBe("http://127.0.0.1:2");
     expect(runs(started)).toBe(false);
+  });
+
+  it("replaces sidecars whose supervisor is gone, which are about to end, and adopts those that still have theirs", async () => {
+    const lifelines = ["old", "new"].map((name) => openSync(join(home.path, name), "w"));
+    const [old, fresh] = lifelines as [number, number];
+    const first = start({ launcher: { lifelineFd: old } });
+    await create(first, "one");
+    const started = await nthStart("one", 1);
+    expect(started.env["OPENHERMIT_LIFELINE_FD"]).toBe("3");
+    await first.fleet.close();
+    const second = start({ launcher: { lifelineFd: old } });
+    await waitFor(() => second.log.records().some(({ msg }) => msg === "sidecar adopted"), { what: "the adoption" });
+    await second.fleet.close();
+    start({ launcher: { lifelineFd: fresh } });
+    await nthStart("one", 2);
+    expect(runs(started)).toBe(false);
+    for (const fd of lifelines) closeSync(fd);
   });
 
   it("whose home is taken by a newer one lets go of its sidecars and does not come back for them", async () => {
