@@ -20,6 +20,8 @@ export interface SidecarConfig {
   readonly outboxMaxBytes: number;
   /** The bound of the copy of all transcripts on disk, in bytes. */
   readonly transcriptMaxBytes: number;
+  /** The bound of the ledger's file, in bytes: past it writes fail as on a full disk. None by default. */
+  readonly ledgerMaxBytes: number | undefined;
   /** The environment: API keys, PATH and HOME of children, OTEL_*. */
   readonly env: Environment;
 }
@@ -37,6 +39,7 @@ export function readSidecarConfig(env: Environment = process.env): SidecarConfig
     logLevel: text({ env: "OPENHERMIT_LOG_LEVEL", fallback: "info" }),
     outboxMaxBytes: integer({ env: "OPENHERMIT_OUTBOX_MAX_BYTES", fallback: 256 * MIB, min: 64 * 1024 }),
     transcriptMaxBytes: integer({ env: "OPENHERMIT_TRANSCRIPT_MAX_BYTES", fallback: 64 * MIB, min: 64 * 1024 }),
+    ledgerMaxBytes: optional(integer({ env: "OPENHERMIT_LEDGER_MAX_BYTES", min: MIB })),
   });
   return { ...parsed, home: isAbsolute(parsed.home) ? parsed.home : resolve(parsed.home), env };
 }

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
+import { HealthState } from "@openhermit/protocol/health/v1/health";
+import { RefusalReason } from "@openhermit/protocol/mesh/v1/link_service";
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { temporaryDirectory, waitFor, type TemporaryDirectory } from "@openhermit/testing";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -130,10 +132,10 @@ test("refuses what it must not run", async () => {
     return refused.case === "turnRefused" ? refused.value.reason : 0;
   };
   const first = gateway.runTurn({ message: "hang" });
-  expect(await refusal(gateway.runTurn({ sessionId: first.sessionId }).turnId)).toBe(2);
-  expect(await refusal(gateway.runTurn({ agentId: "two" }).turnId)).toBe(4);
+  expect(await refusal(gateway.runTurn({ sessionId: first.sessionId }).turnId)).toBe(RefusalReason.BUSY);
+  expect(await refusal(gateway.runTurn({ agentId: "two" }).turnId)).toBe(RefusalReason.NOT_READY);
   const stopping = sidecar.stop(5000);
-  expect(await refusal(gateway.runTurn({}).turnId)).toBe(1);
+  expect(await refusal(gateway.runTurn({}).turnId)).toBe(RefusalReason.DRAINING);
   runtime.release();
   await stopping;
   // What ran was let to its end, and its end was sent before the link was closed.
@@ -260,6 +262,61 @@ test("gets a new token by its key after any time away, and says when the key is 
   gateway.revoke();
   const third = await start({ joined: true });
   expect(await third.sidecar.ended).toMatchObject({ reason: "refused", error: { reason: "SIDECAR_NOT_JOINED" } });
+});
+
+test("a full outbox drops what is only shown, then refuses new turns, and never a record", async () => {
+  const { runtime } = await start({ env: { OPENHERMIT_OUTBOX_MAX_BYTES: "65536" } });
+  await applied();
+  gateway.script.withholdStores = true;
+  const first = gateway.runTurn({ message: `big 62000\nhang\ndelta lost\nbig 10000\nend` });
+  const report = (state: HealthState): Promise<unknown> =>
+    waitFor(
+      () =>
+        gateway.said.some(
+          (message) =>
+            message.case === "healthReport" &&
+            message.value.components.some((component) => component.name === "outbox" && component.state === state),
+        ),
+      { what: `the outbox to be reported as ${state}` },
+    );
+  await report(HealthState.DEGRADED);
+  runtime.release();
+  await report(HealthState.DOWN);
+  const { turnId } = gateway.runTurn({});
+  const refused = await waitFor(() => gateway.said.find((message) => message.case === "turnRefused"), {
+    what: "refusal",
+  });
+  expect(refused.value).toMatchObject({ turnId, reason: RefusalReason.OUTBOX_FULL });
+  gateway.script.withholdStores = false;
+  gateway.cut();
+  expect(await ended(first.turnId)).toMatchObject({ state: TurnState.SUCCEEDED, answer: "end" });
+  expect(gateway.ephemerals).toEqual([]);
+  await waitFor(() => gateway.hellos.length === 2 && gateway.attached, { what: "the second attach" });
+  await ended(gateway.runTurn({}).turnId);
+});
+
+test("a full disk fails the turns, not the process, and their ends are written when there is room", async () => {
+  const { runtime, log } = await start({ env: { OPENHERMIT_LEDGER_MAX_BYTES: String(1024 * 1024) } });
+  await applied();
+  gateway.script.withholdStores = true;
+  const first = gateway.runTurn({ message: "steps 20000\nend" });
+  await waitFor(() => log.records().some(({ msg }) => msg === "end of a turn not written"), {
+    what: "the disk to be full",
+  });
+  const { turnId } = gateway.runTurn({});
+  const refused = await waitFor(() => gateway.said.find((message) => message.case === "turnRefused"), {
+    what: "refusal",
+  });
+  expect(refused.value).toMatchObject({ turnId, reason: RefusalReason.OUTBOX_FULL });
+  expect(refused.case === "turnRefused" && refused.value.detail).toContain(
+    "disk that holds the sidecar's ledger is full",
+  );
+  gateway.script.withholdStores = false;
+  gateway.cut();
+  expect(await ended(first.turnId)).toMatchObject({ state: TurnState.FAILED });
+  await waitFor(() => gateway.hellos.length === 2 && gateway.attached, { what: "the second attach" });
+  await ended(gateway.runTurn({}).turnId);
+  expect(runtime.ran).toHaveLength(2);
 });
 
 test("Drain lets turns end, sends what is left, and ends the sidecar", async () => {

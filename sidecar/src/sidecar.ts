@@ -62,6 +62,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   const ledger = openLedger({
     path: join(config.home, "ledger.sqlite"),
     transcripts: { sessionBytes: Math.min(SESSION_TRANSCRIPT_BYTES, totalBytes), totalBytes },
+    ...(config.ledgerMaxBytes === undefined ? {} : { maxBytes: config.ledgerMaxBytes }),
   });
   const key = loadSidecarKey(join(config.home, "sidecar-key.pem"));
   const removePidFile = writePidFile(join(config.home, "sidecar.pid"));

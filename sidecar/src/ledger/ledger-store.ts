@@ -43,15 +43,16 @@ export interface LedgerOptions {
   path: string;
   /** Bounds of the transcript cache, in bytes. */
   transcripts: TranscriptBounds;
-  /** The most pages of 4 KiB that the file may have; past it writes fail with LEDGER_DISK_FULL. Default: no bound but the disk. */
-  maxPages?: number;
+  /** The most bytes of the file; past it writes fail with LEDGER_DISK_FULL. Default: no bound but the disk. */
+  maxBytes?: number;
 }
 
 const SCHEMA_VERSION = 1;
 // A turn that is offered once more while its end is on the way must be known still.
 const SETTLED_KEPT_MS = 60_000;
 const PROBE_MS = 2000;
-// 8 MiB of pages of 4 KiB are kept for reuse.
+const PAGE_BYTES = 4096;
+// 8 MiB of pages are kept for reuse.
 const FREE_PAGES_KEPT = 2048;
 
 const SCHEMA = `
@@ -110,7 +111,7 @@ export function openLedger(options: LedgerOptions): Ledger {
   try {
     // The lock of a process that was killed is gone with it; a short wait covers one that is just exiting.
     db = new DatabaseSync(path, { timeout: 500 });
-    const id = prepareFile(db, options.maxPages);
+    const id = prepareFile(db, options.maxBytes);
     spare.fill();
     return createLedger(db, id, options, spare);
   } catch (error) {
@@ -119,7 +120,7 @@ export function openLedger(options: LedgerOptions): Ledger {
   }
 }
 
-function prepareFile(db: DatabaseSync, maxPages: number | undefined): string {
+function prepareFile(db: DatabaseSync, maxBytes: number | undefined): string {
   // Exclusive before WAL: the index of the log then lives in memory, and the lock is held until close.
   db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;");
   db.exec(PRAGMAS);
@@ -138,7 +139,7 @@ function prepareFile(db: DatabaseSync, maxPages: number | undefined): string {
   }
   const id = String(db.prepare("SELECT value FROM meta WHERE key = 'ledger_id'").get()?.["value"]);
   db.exec("COMMIT");
-  if (maxPages !== undefined) db.exec(`PRAGMA max_page_count = ${Math.trunc(maxPages)}`);
+  if (maxBytes !== undefined) db.exec(`PRAGMA max_page_count = ${Math.trunc(maxBytes / PAGE_BYTES)}`);
   return id;
 }
 

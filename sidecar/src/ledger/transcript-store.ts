@@ -64,9 +64,7 @@ export function createTranscriptStore(
     "SELECT coalesce(max(position), 0) AS tail, coalesce(sum(length(entry)), 0) AS bytes FROM transcript WHERE session_id = ?",
   );
   const setSize = db.prepare("UPDATE sessions SET tail = ?, bytes = ? WHERE session_id = ?");
-  const oldest = db.prepare(
-    "SELECT session_id, bytes FROM sessions WHERE last_sequence <= ? ORDER BY used_at, session_id",
-  );
+  const oldest = db.prepare("SELECT session_id, bytes FROM sessions WHERE last_sequence <= ? ORDER BY used_at, rowid");
   const removeEntries = db.prepare("DELETE FROM transcript WHERE session_id = ?");
   const removeSession = db.prepare("DELETE FROM sessions WHERE session_id = ?");
   const realign = db.prepare("UPDATE sessions SET last_sequence = ? WHERE last_sequence > ?");
