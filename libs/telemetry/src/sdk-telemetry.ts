@@ -2,13 +2,7 @@ import { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, type Meter, type Span, t
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
 import { ATTR_SERVICE_NAME, ATTR_SERVICE_VERSION } from "@opentelemetry/semantic-conventions";
 
-import {
-  unrecordedSpan,
-  type ActiveSpan,
-  type SpanOptions,
-  type Telemetry,
-  type TelemetryOptions,
-} from "./telemetry.ts";
+import { unrecordedSpan, type ActiveSpan, type SpanOptions, type Telemetry, type TelemetryOptions } from "./span.ts";
 
 const SCOPE = "openhermit";
 const KINDS = {
