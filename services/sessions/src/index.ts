@@ -1,0 +1,13 @@
+export { sessionsMigrations } from "./migrations.ts";
+export type {
+  Caller,
+  HostedAgents,
+  ReconciledTurns,
+  SessionsPorts,
+  SessionsService,
+  SessionsServiceOptions,
+  TranscriptPage,
+  TurnBatch,
+  TurnCounts,
+} from "./sessions-ports.ts";
+export { createSessionsService } from "./sessions-service.ts";
