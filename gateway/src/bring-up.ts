@@ -8,6 +8,8 @@ import type { OnProgress } from "./progress.ts";
 export interface BringUp {
   /** Resolves when the schema is up to date and the services run; rejects when that can't become true by waiting. */
   readonly done: Promise<void>;
+  /** Whether the services run: true from then on, also while the database is away again. */
+  isUp(): boolean;
   /** Whether the services can use the database now. */
   status(): DatabaseStatus;
   /** Gives up. */
@@ -73,6 +75,7 @@ export function bringUp(options: {
 
   return {
     done: run(),
+    isUp: () => up,
     status() {
       const status = database.status();
       return up || !status.ready ? status : { ready: false, since, detail: "the database is being prepared" };

@@ -214,14 +214,14 @@ function refusal(method: DescMethod, progress: BringUp | undefined, stopping: bo
   if (method.parent === HealthService || method.parent.typeName.startsWith("grpc.")) {
     return undefined;
   }
-  const status = progress?.status();
   if (stopping && method === SessionService.method.sendMessage) {
     return unavailable("GATEWAY_STOPPING", "the gateway is stopping and takes no more messages", {
       hint: "send the message again when it runs again",
     });
   }
-  if (status === undefined || !status.ready) {
-    const detail = status?.detail ?? "connecting";
+  // Once they run, the services know best what they can do while the database is away.
+  if (progress?.isUp() !== true) {
+    const detail = progress?.status().detail ?? "connecting";
     return unavailable("GATEWAY_NOT_READY", `the gateway can't use its database: ${detail}`, {
       hint: "repeat the call in a moment; `hermit health` says more",
     });

@@ -1,3 +1,4 @@
+import { connect as http2Connect } from "node:http2";
 import { gzipSync } from "node:zlib";
 
 import { create, createFileRegistry } from "@bufbuild/protobuf";
@@ -330,6 +331,35 @@ describe("bounds", () => {
     const broken = await post(url, brokenText, { ...JSON_OF_OPERATOR, "content-type": "application/proto" });
     expect(broken.status).toBeGreaterThanOrEqual(400);
     expect(await post(url, "[[[[[", JSON_OF_OPERATOR)).toMatchObject({ body: { code: "invalid_argument" } });
+  });
+
+  test("a request that does not arrive is cut, a stream that is silent is not", async () => {
+    const { url } = await serve(
+      (router) => {
+        router.service(FleetService, { getAgent: () => ({}) });
+        router.service(LinkService, {
+          async *attach(requests) {
+            for await (const _ of requests) {
+              yield { message: { case: "ping", value: { id: 1n } } };
+            }
+          },
+        });
+      },
+      { bodyTimeoutMs: 150 },
+    );
+    const session = http2Connect(url);
+    session.on("error", () => {});
+    const begin = (path: string, name: string, first: Buffer) => {
+      const headers = { ":method": "POST", ":path": path, "content-type": "application/grpc", authorization: name };
+      const stream = session.request(headers);
+      stream.on("error", () => {}).write(first);
+      return stream;
+    };
+    const silent = begin("/openhermit.mesh.v1.LinkService/Attach", "Bearer sidecar", Buffer.from([0, 0]));
+    const slow = begin("/openhermit.fleet.v1.FleetService/GetAgent", "Bearer operator", Buffer.from([0, 0]));
+    await new Promise((resolve) => slow.once("close", resolve));
+    expect(silent.closed).toBe(false);
+    session.destroy();
   });
 
   test("the gateway may refuse a method for the time being", async () => {

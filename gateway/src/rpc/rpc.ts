@@ -7,6 +7,7 @@ import type { Log, Telemetry } from "@openhermit/telemetry";
 import { createAccessRules, type RightCheck } from "../access/access-rules.ts";
 import type { CredentialVerifier } from "../access/credential-verifier.ts";
 import type { RequestHandler } from "../listener/listener.ts";
+import { BODY_TIMEOUT_MS, withBodyTimeout } from "./body-timeout.ts";
 import { peerKey } from "./call-context.ts";
 import { authorize } from "./interceptors/authorize.ts";
 import { DEFAULT_DEADLINE_MS, keepDeadlines, MAX_DEADLINE_MS } from "./interceptors/deadline.ts";
@@ -35,6 +36,8 @@ export interface RpcOptions {
   fallback: RequestHandler;
   /** Ends all calls and streams with its reason. */
   shutdownSignal?: AbortSignal;
+  /** How long the one message of a request may take to arrive, ms. Default 60,000. */
+  bodyTimeoutMs?: number;
   /** The deadline of a call that names none, ms. Default 30,000. */
   defaultDeadlineMs?: number;
 }
@@ -53,8 +56,12 @@ export function createRpcHandler(options: RpcOptions): RequestHandler {
     authorize(rules, options.holds),
     validate(),
   ];
-  return connectNodeAdapter({
-    routes: (router) => options.routes(router),
+  let router: ConnectRouter | undefined;
+  const handler = connectNodeAdapter({
+    routes(made) {
+      options.routes(made);
+      router = made;
+    },
     interceptors,
     requestGate: createRequestGate({ rules, verifier: options.verifier, admit: options.admit, metrics, log }),
     contextValues: (request) => createContextValues().set(peerKey, request.socket?.remoteAddress ?? ""),
@@ -65,4 +72,8 @@ export function createRpcHandler(options: RpcOptions): RequestHandler {
     // Connect's type of a response is a patched one; the objects are the same.
     fallback: (request, response) => options.fallback(request, response as Parameters<RequestHandler>[1]),
   });
+  if (router === undefined) {
+    throw new Error("the routes were not registered");
+  }
+  return withBodyTimeout(router, handler, options.bodyTimeoutMs ?? BODY_TIMEOUT_MS);
 }
