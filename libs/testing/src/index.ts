@@ -1,9 +1,10 @@
-export type { ScriptedAnswer } from "./scripted-answer.ts";
+export { SCRIPTED_SIGNATURE, type ScriptedAnswer } from "./scripted-answer.ts";
 export {
   startScriptedModel,
   type Script,
   type ScriptedModel,
   type ScriptedModelOptions,
+  type ScriptedProtocol,
   type ScriptedRequest,
   type ScriptedRequestBody,
 } from "./scripted-model.ts";

@@ -1,3 +1,6 @@
+/** What signs scripted reasoning: Anthropic's signature, Gemini's thought signature, OpenAI's encrypted content. */
+export const SCRIPTED_SIGNATURE = "scripted-signature";
+
 /** What the scripted model answers to one request. Without any field it answers "ok". */
 export interface ScriptedAnswer {
   /** The text. Default "ok", or none when there are tool calls. */
@@ -16,14 +19,25 @@ export interface ScriptedAnswer {
   hang?: "headers" | { afterDeltas: number };
   /** Closes the connection without an end, after so many deltas. */
   cut?: { afterDeltas: number };
-  /** An error status instead of an answer. */
+  /** Ends the stream with an error event, after so many deltas. `code` is the protocol's own word, `status` what it stands for. */
+  fail?: { afterDeltas: number; message: string; status: number; code?: string };
+  /** An error status instead of an answer; `text` is its message. */
   status?: number;
+  /** What the body of an error status holds besides: the protocol's own word for it, and Gemini's details. */
+  error?: { code?: string; details?: readonly object[] };
   /** More response headers, for example retry-after. */
   headers?: Record<string, string>;
   /** Why it stopped, in the words of the protocol asked in. Default: by the content. */
   finishReason?: string;
-  /** The tokens it says it used. Default: 10 in, 5 out. */
-  usage?: { input?: number; output?: number; cacheRead?: number; cacheWrite?: number };
+  /** The tokens it says it used, no part of the input in another. Default: 10 in, 5 out. */
+  usage?: {
+    input?: number;
+    /** With the reasoning. */
+    output?: number;
+    reasoning?: number;
+    cacheRead?: number;
+    cacheWrite?: number;
+  };
 }
 
 /** The deltas of the text. */

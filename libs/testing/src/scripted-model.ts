@@ -1,12 +1,27 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { ScriptedAnswer } from "./scripted-answer.ts";
-import { anthropicStream, openAiStream, openAiWhole, type WireAnswer } from "./scripted-model-wire.ts";
+import { anthropicMessages } from "./scripted-model-anthropic.ts";
+import { gemini, geminiModelOf } from "./scripted-model-gemini.ts";
+import { openAiChat } from "./scripted-model-openai-chat.ts";
+import { openAiResponses } from "./scripted-model-openai-responses.ts";
+import type { WireAnswer, WireProtocol } from "./scripted-wire.ts";
+
+const PROTOCOLS = {
+  openai: openAiChat,
+  "openai-responses": openAiResponses,
+  anthropic: anthropicMessages,
+  gemini,
+} as const satisfies Record<string, WireProtocol>;
+
+/** `openai` for /chat/completions, `openai-responses` for /responses, `anthropic` for /messages, `gemini` for :streamGenerateContent. */
+export type ScriptedProtocol = keyof typeof PROTOCOLS;
 
 /** One request that reached the scripted model. */
 export interface ScriptedRequest {
-  /** `openai` for /chat/completions, `anthropic` for /messages. */
-  readonly protocol: "openai" | "anthropic";
+  readonly protocol: ScriptedProtocol;
+  /** The path with its query. */
+  readonly path: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The parsed body. */
   readonly body: ScriptedRequestBody;
@@ -18,11 +33,13 @@ export interface ScriptedRequest {
   readonly endedAt: number | undefined;
 }
 
-/** What both protocols share of a body. */
+/** What a body may hold. */
 export interface ScriptedRequestBody {
+  /** For Gemini, whose bodies have none, the one of the path. */
   model: string;
   stream?: boolean;
   system?: unknown;
+  /** Chat completions and Anthropic; empty for the others, whose conversations are `input` and `contents`. */
   messages: {
     role: string;
     content: unknown;
@@ -39,7 +56,7 @@ export type Script = ScriptedAnswer | ((request: ScriptedRequest) => ScriptedAns
 
 /** A model server that answers as it is told. */
 export interface ScriptedModel {
-  /** The base URL for both protocols, `http://127.0.0.1:<port>/v1`. */
+  /** The base URL for all protocols, `http://127.0.0.1:<port>/v1`. */
   readonly baseUrl: string;
   /** Every request, oldest first. Empty when the log is off. */
   readonly requests: readonly ScriptedRequest[];
@@ -64,8 +81,8 @@ export interface ScriptedModelOptions {
 type Logged = { -readonly [Field in keyof ScriptedRequest]: ScriptedRequest[Field] };
 
 /**
- * Starts a real HTTP server on loopback that speaks OpenAI chat completions (streaming or not) and
- * Anthropic messages (streaming), and answers as scripted.
+ * Starts a real HTTP server on loopback that speaks OpenAI chat completions (streaming or not), OpenAI responses,
+ * Anthropic messages and Gemini (streaming), and answers as scripted.
  */
 export async function startScriptedModel(options: ScriptedModelOptions = {}): Promise<ScriptedModel> {
   const { port = 0, log = true } = options;
@@ -74,11 +91,9 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
   const requests: Logged[] = [];
 
   const server = createServer((request, response) => {
-    const protocol = request.url?.endsWith("/chat/completions")
-      ? "openai"
-      : request.url?.endsWith("/messages")
-        ? "anthropic"
-        : undefined;
+    const url = request.url ?? "/";
+    const path = url.split("?", 1)[0] as string;
+    const protocol = protocolOf(path);
     if (request.method !== "POST" || protocol === undefined) {
       response.writeHead(404, { "content-type": "application/json" }).end('{"error":{"message":"no such path"}}');
       return;
@@ -86,8 +101,9 @@ export async function startScriptedModel(options: ScriptedModelOptions = {}): Pr
     readBody(request, (text) => {
       const logged: Logged = {
         protocol,
+        path: url,
         headers: request.headers,
-        body: JSON.parse(text) as ScriptedRequestBody,
+        body: { model: geminiModelOf(path) ?? "", messages: [], ...(JSON.parse(text) as Partial<ScriptedRequestBody>) },
         receivedAt: performance.now(),
         state: "open",
         endedAt: undefined,
@@ -121,35 +137,42 @@ function readBody(request: IncomingMessage, done: (text: string) => void): void 
   request.on("end", () => done((chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)).toString("utf8")));
 }
 
-function answerWith(response: ServerResponse, { protocol, body }: ScriptedRequest, answer: ScriptedAnswer): void {
+function protocolOf(path: string): ScriptedProtocol | undefined {
+  return (Object.keys(PROTOCOLS) as ScriptedProtocol[]).find((name) => PROTOCOLS[name].matches(path));
+}
+
+function answerWith(response: ServerResponse, request: ScriptedRequest, answer: ScriptedAnswer): void {
   if (answer.delayMs !== undefined && answer.delayMs > 0) {
-    const { delayMs: _delayMs, ...rest } = answer;
-    later(response, answer.delayMs, () => answerWith(response, { protocol, body } as ScriptedRequest, rest));
+    const { delayMs, ...rest } = answer;
+    later(response, delayMs, () => answerWith(response, request, rest));
     return;
   }
   if (answer.hang === "headers") return;
-  if (answer.status !== undefined) {
-    const error = {
-      type: "error",
-      error: { type: "scripted_error", message: answer.text ?? `scripted status ${answer.status}` },
-    };
-    response
-      .writeHead(answer.status, { "content-type": "application/json", ...answer.headers })
-      .end(JSON.stringify(error));
+  const protocol: WireProtocol = PROTOCOLS[request.protocol];
+  const json = { "content-type": "application/json", ...answer.headers };
+  const { status } = answer;
+  const { body } = request;
+  if (status !== undefined) {
+    const error = { status, message: answer.text ?? `scripted status ${status}`, code: undefined, details: undefined };
+    response.writeHead(status, json).end(JSON.stringify(protocol.errorBody({ ...error, ...answer.error })));
     return;
   }
-  if (protocol === "openai" && body.stream !== true) {
-    response
-      .writeHead(200, { "content-type": "application/json", ...answer.headers })
-      .end(openAiWhole(answer, body.model));
+  if (body.stream !== true && protocol.whole !== undefined) {
+    response.writeHead(200, json).end(protocol.whole(answer, body));
     return;
   }
-  const wire = protocol === "openai" ? openAiStream(answer, body.model) : anthropicStream(answer, body.model);
   response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache", ...answer.headers });
-  stream(response, wire, answer);
+  const wire = protocol.stream(answer, body);
+  const { fail } = answer;
+  if (fail === undefined) stream(response, wire, answer);
+  else {
+    const end = protocol.errorEvent({ code: undefined, details: undefined, ...fail });
+    stream(response, { ...wire, deltas: wire.deltas.slice(0, fail.afterDeltas), end }, answer);
+  }
 }
 
 function stream(response: ServerResponse, { start, deltas, end }: WireAnswer, answer: ScriptedAnswer): void {
+  response.flushHeaders();
   const pauseMs = answer.deltaDelayMs ?? 0;
   const hangAfter = typeof answer.hang === "object" ? answer.hang.afterDeltas : Infinity;
   const cutAfter = answer.cut?.afterDeltas ?? Infinity;
