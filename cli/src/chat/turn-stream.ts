@@ -52,7 +52,7 @@ export async function* followTurn(options: FollowOptions): AsyncGenerator<TurnEv
       throw new ConnectError("the stream ended before the turn", Code.Unavailable);
     } catch (error) {
       signal.throwIfAborted();
-      const refused = turnId === undefined && (errorDetail(error) !== undefined || (!tried && isUnreachable(error)));
+      const refused = turnId === undefined && !tried && (isUnreachable(error) || isAnswer(error));
       brokenSince ??= Date.now();
       if (refused || !mayHeal(error) || Date.now() - brokenSince > patienceMs) throw error;
       tried = true;
@@ -61,6 +61,12 @@ export async function* followTurn(options: FollowOptions): AsyncGenerator<TurnEv
     await sleep(pause, undefined, { signal });
     pause = Math.min(pause * 2, MAX_PAUSE_MS);
   }
+}
+
+/** Whether the gateway has answered the call, rather than a call been cut off, which has the name of its code as its reason. */
+function isAnswer(error: unknown): boolean {
+  const reason = errorDetail(error)?.reason;
+  return reason !== undefined && !["UNAVAILABLE", "ABORTED", "CANCELED", "DEADLINE_EXCEEDED"].includes(reason);
 }
 
 /** Whether the same call may succeed soon. */

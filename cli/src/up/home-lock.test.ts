@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory, waitFor } from "@openhermit/testing";
 import { expect, it } from "vitest";
@@ -40,6 +40,8 @@ it("says in one sentence that a home is not writable", async () => {
   const { path, remove } = await temporaryDirectory();
   writeFileSync(join(path, "file"), "");
   expect(() => openHome(join(path, "file"))).toThrow(/the home .* is not writable/);
+  expect(() => openHome("/proc/openhermit/home")).toThrow(/is not writable/);
   openHome(join(path, "a/b"));
+  expect(statSync(join(path, "a/b")).mode & 0o777).toBe(0o700);
   await remove();
 });

@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { CliError } from "../cli-error.ts";
 import { readGatewayFile } from "../gateway-client.ts";
@@ -12,7 +12,7 @@ export interface HomeLock {
 /** Makes the home, 0700, if it is not there. Throws CliError when it can't be written. */
 export function openHome(home: string): void {
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
+    makeFolder(home);
     const probe = join(home, `.write-check-${process.pid}`);
     writeFileSync(probe, "", { mode: 0o600 });
     rmSync(probe);
@@ -24,6 +24,13 @@ export function openHome(home: string): void {
       cause: error,
     });
   }
+}
+
+/** Not `recursive` of mkdir: on a file system that refuses new folders with ENOENT, as /proc, Node loops in it for ever. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  mkdirSync(path, { mode: 0o700 });
 }
 
 /**
