@@ -3,6 +3,7 @@ import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSy
 import { join } from "node:path";
 import { repositoryRoot } from "../config.ts";
 import { CliError } from "../cli-error.ts";
+import type { Lifeline } from "./lifeline.ts";
 
 /** What the gateway tells whoever started it, over IPC. Steps that this version does not know are ignored. */
 export type GatewayMessage =
@@ -24,7 +25,7 @@ export interface GatewayProcess {
   readonly ended: Promise<GatewayEnd>;
   /** Asks it to drain and end. */
   stop(): void;
-  /** Ends it at once, and cuts the lifeline, so that its sidecars end. */
+  /** Ends it at once. */
   kill(): void;
 }
 
@@ -39,23 +40,24 @@ export interface GatewayEnd {
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
 /** How much of the log is looked through for the reason of a failed start. */
 const LOG_TAIL_BYTES = 16 * 1024;
+/** The place of the lifeline among the gateway's file descriptors. */
 const LIFELINE_FD = 4;
 
 /** Starts the gateway. Its log goes to `<home>/logs/gateway.log`, which is put aside when it is over 10 MB. */
 export function startGatewayProcess(options: {
   home: string;
   environment: Readonly<Record<string, string | undefined>>;
+  lifeline: Lifeline;
   onMessage(message: GatewayMessage): void;
 }): GatewayProcess {
-  const { home, environment, onMessage } = options;
+  const { home, environment, lifeline, onMessage } = options;
   const { fd: log, path: logFile, offset } = openLog(home);
   // A group of its own, so that a Ctrl-C of the terminal reaches this process alone, which then stops all in order.
-  // fd 4 is the lifeline: nobody writes to it, and it ends when this process ends, however that happens.
   const child = spawn(process.execPath, [join(repositoryRoot, "gateway/src/main.ts")], {
     cwd: repositoryRoot,
     detached: true,
     env: { ...environment, OPENHERMIT_HOME: home, OPENHERMIT_LIFELINE_FD: String(LIFELINE_FD) },
-    stdio: ["ignore", log, log, "ipc", "pipe"],
+    stdio: ["ignore", log, log, "ipc", lifeline.readFd],
   });
   closeSync(log);
   let failure: CliError | undefined;
@@ -85,17 +87,8 @@ export function startGatewayProcess(options: {
     ready: ready.promise,
     ended: ended.promise,
     stop: () => void child.kill("SIGTERM"),
-    kill: () => {
-      killGroup(child);
-      lifelineOf(child)?.destroy();
-    },
+    kill: () => killGroup(child),
   };
-}
-
-type Lifeline = { destroy(): void };
-
-function lifelineOf(child: ChildProcess): Lifeline | undefined {
-  return (child.stdio as readonly unknown[])[LIFELINE_FD] as Lifeline | undefined;
 }
 
 function killGroup(child: ChildProcess): void {

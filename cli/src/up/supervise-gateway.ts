@@ -3,6 +3,7 @@ import { millisecondsText } from "../output/time-text.ts";
 import { plainLine } from "../output/plain-text.ts";
 import { startGatewayProcess, type GatewayMessage, type GatewayProcess } from "./gateway-process.ts";
 import { stopDatabase } from "./stop-database.ts";
+import { openLifeline } from "./lifeline.ts";
 import type { Progress } from "./progress.ts";
 
 /** A gateway that is started again when it crashes. */
@@ -38,9 +39,9 @@ export async function superviseGateway(options: SuperviseOptions): Promise<Gatew
   const { home, progress, signal } = options;
   let environment = options.environment;
   let stopping = false;
-  // Each generation's lifeline stays open as long as this process lives: sidecars of an earlier one hang on it.
+  const lifeline = openLifeline(home);
   const start = (): GatewayProcess =>
-    startGatewayProcess({ home, environment, onMessage: (message) => tell(progress, message) });
+    startGatewayProcess({ home, environment, lifeline, onMessage: (message) => tell(progress, message) });
   let gateway = start();
   const stopFirst = (): void => gateway.stop();
   signal.addEventListener("abort", stopFirst, { once: true });
@@ -88,9 +89,11 @@ export async function superviseGateway(options: SuperviseOptions): Promise<Gatew
       await gateway.ended;
       clearTimeout(late);
       await finished;
+      lifeline.cut();
     },
     hurry: () => {
       gateway.kill();
+      lifeline.cut();
       // The server is in a session of its own; without its gateway nobody else would end it.
       stopDatabase(home);
     },
