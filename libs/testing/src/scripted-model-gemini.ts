@@ -1,7 +1,7 @@
 import { textDeltas, toolCallsOf, SCRIPTED_SIGNATURE, type ScriptedAnswer } from "./scripted-answer.ts";
 import { dataEvent, usageOf, type WireError, type WireProtocol } from "./scripted-wire.ts";
 
-const PATH = /\/([^/]+):streamGenerateContent$/;
+const PATH = /^\/v1\/(?:models\/)?(.+):streamGenerateContent$/;
 
 /**
  * Gemini's streamGenerateContent. As Gemini 3 does, an answer that was reasoned about is signed: on its first function

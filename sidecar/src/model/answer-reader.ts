@@ -21,8 +21,10 @@ export interface AnswerReader {
   answer(): ModelAnswer;
 }
 
+type ContentPart = Exclude<StepPart, { type: "call" }>;
+
 interface OpenPart {
-  part: StepPart;
+  part: ContentPart;
   metadata: SharedV4ProviderMetadata | undefined;
 }
 
@@ -52,7 +54,7 @@ export function createAnswerReader(
       );
     }
   };
-  const openPart = (key: string, part: StepPart, metadata: SharedV4ProviderMetadata | undefined): OpenPart => {
+  const openPart = (key: string, part: ContentPart, metadata: SharedV4ProviderMetadata | undefined): OpenPart => {
     const existing = open.get(key);
     if (existing !== undefined) {
       existing.metadata = merge(existing.metadata, metadata);
@@ -115,6 +117,7 @@ export function createAnswerReader(
           // What the provider ran itself needs no answer of ours.
           if (part.providerExecuted === true) break;
           grow(part.input);
+          parts.push({ type: "call" });
           toolCalls.push(
             create(ToolCallSchema, {
               callId: part.toolCallId,
@@ -149,6 +152,15 @@ export function createAnswerReader(
         throw new ModelError("MODEL_UNAVAILABLE", `${provider} broke off its answer. Try again later.`, {
           retryable: true,
         });
+      }
+      // Gemini says so of a function call that it could not write, OpenAI of a response that failed without a word.
+      if (end.finishReason.unified === "error" && toolCalls.length === 0) {
+        const why = end.finishReason.raw === undefined ? "" : ` (${end.finishReason.raw})`;
+        throw new ModelError(
+          "MODEL_ANSWER_INVALID",
+          `${provider} failed to complete its answer${why}. Send the message again.`,
+          { retryable: true },
+        );
       }
       return {
         text,

@@ -47,8 +47,8 @@ interface ApiFailure {
   statusCode?: number;
   responseHeaders?: Record<string, string>;
   responseBody?: string;
-  isRetryable?: boolean;
-  type?: string;
+  /** The provider's own word, of an error within a stream. */
+  code?: string | number;
   cause?: unknown;
 }
 
@@ -59,10 +59,13 @@ export function modelErrorOf(thrown: unknown, target: CallTarget): ModelError {
   const { provider, model } = target;
   const status = failure.statusCode;
   const said = sentence(failure.message);
+  const body = failure.responseBody ?? "";
   const error = (reason: ModelErrorReason, message: string, retryable = false): ModelError =>
-    new ModelError(reason, message, { retryable, retryAfterMs: retryAfterMs(failure.responseHeaders), cause: thrown });
+    new ModelError(reason, message, { retryable, retryAfterMs: retryAfterMs(failure), cause: thrown });
 
-  if (status === 401 || status === 403) {
+  // Gemini calls a key it does not know an invalid argument.
+  const keyInvalid = status === 400 && /API_KEY_INVALID|API key not valid/.test(body);
+  if (status === 401 || status === 403 || keyInvalid) {
     const key =
       target.apiKeyEnv === "" ? "the request, which carries no API key" : `the API key in ${target.apiKeyEnv}`;
     return error("MODEL_KEY_REFUSED", `${provider} refused ${key} (${status}): ${said} Set a valid key and restart.`);
@@ -70,10 +73,11 @@ export function modelErrorOf(thrown: unknown, target: CallTarget): ModelError {
   if (status === 404) {
     return error(
       "MODEL_NOT_FOUND",
-      `${provider} does not know the model "${model}" (404): ${said} Check the agent's model.`,
+      `${provider} does not know the model "${model}" (404): ${said} Check the agent's model, and the kind and base URL of the provider.`,
     );
   }
-  if (status === 402 || (status === 429 && /insufficient_quota/.test(failure.responseBody ?? ""))) {
+  const quota = failure.code === "insufficient_quota" || /insufficient_quota/.test(body);
+  if (status === 402 || (status === 429 && quota)) {
     return error("MODEL_QUOTA_EXHAUSTED", `the account at ${provider} has no credit left (${status}): ${said}`);
   }
   if (status === 429) {
@@ -136,11 +140,15 @@ function isNetworkError(thrown: unknown): boolean {
   return errorName(thrown).includes("APICall") || errorName(thrown) === "TypeError";
 }
 
-function retryAfterMs(headers: Record<string, string> | undefined): number | undefined {
+function retryAfterMs({ responseHeaders: headers, responseBody }: ApiFailure): number | undefined {
   const precise = Number(headers?.["retry-after-ms"]);
   if (headers?.["retry-after-ms"] !== undefined && Number.isFinite(precise)) return Math.max(0, precise);
   const header = headers?.["retry-after"];
-  if (header === undefined) return undefined;
+  if (header === undefined) {
+    // google.rpc.RetryInfo, which Gemini sends instead of a header.
+    const delay = /"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"/.exec(responseBody ?? "")?.[1];
+    return delay === undefined ? undefined : Number(delay) * 1000;
+  }
   const seconds = Number(header);
   const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(0, ms);

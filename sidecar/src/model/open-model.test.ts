@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Model } from "./model.ts";
 import { openModel } from "./open-model.ts";
 
+const MODEL = "some/model";
 let server: ScriptedModel;
 beforeAll(async () => {
   server = await startScriptedModel({ always: { text: "hello there" } });
@@ -12,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const open = (kind: ProviderKind, apiKeyEnv: string, baseUrl = server.baseUrl): Model =>
-  openModel(create(ProviderSchema, { name: "p", kind, baseUrl, apiKeyEnv }), "some/model", { MY_KEY: " k " });
+  openModel(create(ProviderSchema, { name: "p", kind, baseUrl, apiKeyEnv }), MODEL, { MY_KEY: " k " });
 
 const ask = (model: Model) =>
   model.call({
@@ -29,14 +30,17 @@ const ask = (model: Model) =>
 test.each([
   { kind: ProviderKind.ANTHROPIC, header: "x-api-key", value: "k" },
   { kind: ProviderKind.OPENAI, header: "authorization", value: "Bearer k" },
+  { kind: ProviderKind.GOOGLE, header: "x-goog-api-key", value: "k" },
   { kind: ProviderKind.OPENAI_COMPATIBLE, header: "authorization", value: "Bearer k" },
 ])("kind $kind sends the key as $header, and none when none is configured", async ({ kind, header, value }) => {
   expect(await ask(open(kind, "MY_KEY"))).toMatchObject({ text: "hello there", finishReason: "stop" });
   expect(server.requests.at(-1)?.headers[header]).toBe(value);
-  expect(server.requests.at(-1)?.body.model).toBe("some/model");
+  expect(server.requests.at(-1)?.body.model).toBe(MODEL);
   await ask(open(kind, ""));
   const { headers } = server.requests.at(-1) ?? {};
-  expect([headers?.["x-api-key"], headers?.["authorization"]]).toEqual([undefined, undefined]);
+  expect(Object.keys(headers ?? {})).not.toEqual(
+    expect.arrayContaining([expect.stringMatching(/api-key|authorization/)]),
+  );
 });
 
 test.each([

@@ -49,13 +49,12 @@ export function openModel(
           `the model ${name}/${modelName} needs an API key: set ${apiKeyEnv} in the environment of the gateway (or of this sidecar) and restart`,
         )
       : undefined;
-  const chatOnly = provider.baseUrl !== "";
   return createAiSdkModel({
     target: { provider: name, model: modelName, baseUrl, apiKeyEnv },
     problem,
-    load: () => load(kind, { name, modelName, baseUrl, apiKey, chatOnly }),
+    load: () => load(kind, { name, modelName, baseUrl, apiKey }),
     // The conversation is ours to keep: nothing of it is to be stored at the provider.
-    providerOptions: kind === ProviderKind.OPENAI && !chatOnly ? { openai: { store: false } } : undefined,
+    providerOptions: kind === ProviderKind.OPENAI ? { openai: { store: false } } : undefined,
   });
 }
 
@@ -64,11 +63,10 @@ interface LoadOptions {
   modelName: string;
   baseUrl: string;
   apiKey: string;
-  chatOnly: boolean;
 }
 
 async function load(kind: ProviderKind, options: LoadOptions): Promise<LanguageModelV4> {
-  const { name, modelName, baseUrl: baseURL, chatOnly } = options;
+  const { name, modelName, baseUrl: baseURL } = options;
   // The packages refuse an empty key and would read their own variables of the process; a key that is not there is taken out of the request.
   const apiKey = options.apiKey || "none";
   const fetch = options.apiKey === "" ? withoutCredentials : globalThis.fetch;
@@ -79,9 +77,8 @@ async function load(kind: ProviderKind, options: LoadOptions): Promise<LanguageM
     }
     case ProviderKind.OPENAI: {
       const { createOpenAI } = await import("@ai-sdk/openai");
-      const openai = createOpenAI({ baseURL, apiKey, fetch });
-      // Only OpenAI itself is sure to speak the Responses API.
-      return chatOnly ? openai.chat(modelName) : openai.responses(modelName);
+      // Also behind another base URL, for example a regional endpoint: what speaks only chat completions is OPENAI_COMPATIBLE.
+      return createOpenAI({ baseURL, apiKey, fetch }).responses(modelName);
     }
     case ProviderKind.GOOGLE: {
       const { createGoogle } = await import("@ai-sdk/google");

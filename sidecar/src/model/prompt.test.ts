@@ -1,9 +1,18 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { TranscriptEntrySchema, type TranscriptEntry } from "@openhermit/protocol/sessions/v1/session";
+import {
+  AssistantMessageSchema,
+  TranscriptEntrySchema,
+  type TranscriptEntry,
+} from "@openhermit/protocol/sessions/v1/session";
 import { expect, test } from "vitest";
-import { promptOf, UNKNOWN_OUTCOME } from "./prompt.ts";
+import { createAnswerReader } from "./answer-reader.ts";
+import { assistantMessage, promptOf, UNKNOWN_OUTCOME } from "./prompt.ts";
 import { writeStepMetadata } from "./step-metadata.ts";
 
+const NO_USAGE = {
+  inputTokens: { total: 0, noCache: 0, cacheRead: 0, cacheWrite: 0 },
+  outputTokens: { total: 0, text: 0, reasoning: 0 },
+};
 type Entry = MessageInitShape<typeof TranscriptEntrySchema>["entry"];
 const history = (...entries: NonNullable<Entry>[]): TranscriptEntry[] =>
   entries.map((entry) => create(TranscriptEntrySchema, { entry }));
@@ -60,6 +69,39 @@ test("arguments that are no JSON object reach the model again as something every
     "p",
   );
   expect(assistant?.content).toMatchObject([{ type: "tool-call", input: { invalid_arguments: "[1" } }]);
+});
+
+test("calls keep their place between parts of reasoning; an empty text keeps what it carries, but is no message alone", () => {
+  const reader = createAnswerReader("p", { onStart() {}, onText() {}, onReasoning() {} });
+  const think = (id: string) =>
+    reader.take({ type: "reasoning-end", id, providerMetadata: { p: { signature: `s${id}` } } });
+  const call = (toolCallId: string) => reader.take({ type: "tool-call", toolCallId, toolName: "t", input: "{}" });
+  for (const id of ["1", "2"]) {
+    reader.take({ type: "reasoning-start", id });
+    think(id);
+    call(`c${id}`);
+  }
+  call("c3");
+  reader.take({ type: "text-start", id: "3", providerMetadata: { p: { signature: "s3" } } });
+  reader.take({ type: "text-end", id: "3" });
+  call("c4");
+  reader.take({ type: "finish", finishReason: { unified: "tool-calls", raw: undefined }, usage: NO_USAGE });
+  const { text, toolCalls, providerMetadataJson } = reader.answer();
+  const step = create(AssistantMessageSchema, { text, toolCalls, providerMetadataJson });
+  // The calls at the end need no place.
+  expect((JSON.parse(providerMetadataJson) as { parts: object[] }).parts.at(-1)).toMatchObject({ type: "text" });
+  const callPart = (toolCallId: string) => ({ type: "tool-call", toolCallId, toolName: "t", input: {} });
+  expect(assistantMessage(step, "p")[0]?.content).toEqual([
+    { type: "reasoning", text: "", providerOptions: { p: { signature: "s1" } } },
+    callPart("c1"),
+    { type: "reasoning", text: "", providerOptions: { p: { signature: "s2" } } },
+    callPart("c2"),
+    callPart("c3"),
+    { type: "text", text: "", providerOptions: { p: { signature: "s3" } } },
+    callPart("c4"),
+  ]);
+  expect(assistantMessage(step, "other")[0]?.content).toEqual(["c1", "c2", "c3", "c4"].map(callPart));
+  expect(assistantMessage(create(AssistantMessageSchema, { providerMetadataJson }), "p")).toEqual([]);
 });
 
 test("a provider's own data goes back to that provider only, around the stretches of text it belongs to", () => {

@@ -46,27 +46,34 @@ export function promptOf(instructions: string, history: readonly TranscriptEntry
 export function assistantMessage(step: AssistantMessage, provider: string): PromptMessage[] {
   const content: ContentOf<"assistant"> = [];
   const parts = readStepMetadata(step.providerMetadataJson, provider);
+  const calls = step.toolCalls.map(toolCallPart);
   let rest = step.text;
   for (const part of parts) {
-    if (part.type === "reasoning") {
+    if (part.type === "call") {
+      content.push(...calls.splice(0, 1));
+    } else if (part.type === "reasoning") {
       content.push({ type: "reasoning", text: part.text, ...options(part.options) });
     } else {
       const text = rest.slice(0, part.length);
       rest = rest.slice(part.length);
-      if (text !== "") content.push({ type: "text", text, ...options(part.options) });
+      // An empty text may be there for what it carries: Gemini signs an answer on one.
+      if (text !== "" || part.options !== undefined) content.push({ type: "text", text, ...options(part.options) });
     }
   }
   if (rest !== "") content.push({ type: "text", text: rest });
-  for (const call of step.toolCalls) {
-    content.push({
-      type: "tool-call",
-      toolCallId: call.callId,
-      toolName: call.name,
-      input: parseArguments(call.argumentsJson) ?? { invalid_arguments: call.argumentsJson },
-      ...options(parseObject(call.providerMetadataJson) as SharedV4ProviderOptions | undefined),
-    });
-  }
-  return content.some((part) => part.type !== "reasoning") ? [{ role: "assistant", content }] : [];
+  content.push(...calls);
+  const said = content.some((part) => part.type === "tool-call" || (part.type === "text" && part.text !== ""));
+  return said ? [{ role: "assistant", content }] : [];
+}
+
+function toolCallPart(call: ToolCall): Extract<ContentOf<"assistant">[number], { type: "tool-call" }> {
+  return {
+    type: "tool-call",
+    toolCallId: call.callId,
+    toolName: call.name,
+    input: parseArguments(call.argumentsJson) ?? { invalid_arguments: call.argumentsJson },
+    ...options(parseObject(call.providerMetadataJson) as SharedV4ProviderOptions | undefined),
+  };
 }
 
 /** The answers to the calls of one step, in the order of the calls. */

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { AssistantMessageSchema, TurnState } from "@openhermit/protocol/sessions/v1/session";
+import { ProviderKind } from "@openhermit/protocol/fleet/v1/agent";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { startScriptedModel, waitFor, type ScriptedModel } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -255,7 +256,9 @@ test("a second attempt goes on after the steps of the first; a finished answer i
 });
 
 test("Anthropic: reasoning goes back signed as it came, tools and usage are read", async () => {
-  await one.runtime.apply(snapshotOf({ baseUrl: model.baseUrl, anthropic: true, apiKeyEnv: "SCRIPTED_KEY" }));
+  await one.runtime.apply(
+    snapshotOf({ baseUrl: model.baseUrl, kind: ProviderKind.ANTHROPIC, apiKeyEnv: "SCRIPTED_KEY" }),
+  );
   model.enqueue(
     {
       reasoning: "thinking hard",

@@ -43,19 +43,19 @@ export async function testRuntime(env: Record<string, string> = {}): Promise<Tes
   };
 }
 
-/** A snapshot of the agent `one`. Without a base URL its model is `offline/echo`. */
+/** A snapshot of the agent `one`. Without a base URL its model is `offline/echo`, else one of an OpenAI-compatible provider. */
 export function snapshotOf(
   options: {
     baseUrl?: string;
-    anthropic?: boolean;
+    kind?: ProviderKind;
     spec?: MessageInitShape<typeof AgentSpecSchema>;
     servers?: MessageInitShape<typeof McpServerSchema>[];
     apiKeyEnv?: string;
   } = {},
 ): Snapshot {
-  const { baseUrl, anthropic = false, spec = {}, servers = [], apiKeyEnv = "" } = options;
+  const { baseUrl, spec = {}, servers = [], apiKeyEnv = "" } = options;
   const offline = baseUrl === undefined;
-  const kind = offline ? ProviderKind.OFFLINE : anthropic ? ProviderKind.ANTHROPIC : ProviderKind.OPENAI_COMPATIBLE;
+  const kind = offline ? ProviderKind.OFFLINE : (options.kind ?? ProviderKind.OPENAI_COMPATIBLE);
   const name = offline ? "offline" : "scripted";
   return create(SnapshotSchema, {
     agentId: "one",

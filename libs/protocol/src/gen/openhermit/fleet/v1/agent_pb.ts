@@ -532,7 +532,7 @@ export const ProviderKind = {
   ANTHROPIC: 1,
 
   /**
-   * The OpenAI API at OpenAI.
+   * The OpenAI Responses API, at OpenAI or at a base URL that speaks it, for example a regional endpoint.
    *
    * @generated from enum value: PROVIDER_KIND_OPENAI = 2;
    */
