@@ -39,7 +39,7 @@ it("ends its readers when its holder is killed with -9", async () => {
   const reader = Number(data.toString());
   process.kill(reader, 0);
   holder.kill("SIGKILL");
-  await waitFor(() => !isAlive(reader), { what: "the reader to end" });
+  expect(await waitFor(() => !isAlive(reader), { what: "the reader to end" })).toBe(true);
   await remove();
 });
 
