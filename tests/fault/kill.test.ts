@@ -30,7 +30,7 @@ afterAll(async () => {
 beforeEach(() => model.always({ text: "fine", deltas: 2 }));
 afterEach(() => wholeAgain(), 40_000);
 
-const ENDED = [TurnState.SUCCEEDED, TurnState.FAILED, TurnState.CANCELLED, TurnState.INTERRUPTED];
+const ENDED: readonly TurnState[] = [TurnState.SUCCEEDED, TurnState.FAILED, TurnState.CANCELLED, TurnState.INTERRUPTED];
 
 /** Waits until database, gateway and all agents are well. */
 async function wholeAgain(deadlineMs = 30_000): Promise<void> {
