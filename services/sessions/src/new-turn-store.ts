@@ -1,6 +1,6 @@
 import type { Database, Sql } from "@openhermit/postgres";
 import { isUniqueViolation, sql } from "@openhermit/postgres";
-import { DisconnectPolicy } from "@openhermit/protocol/sessions/v1/session";
+import type { DisconnectPolicy } from "@openhermit/protocol/sessions/v1/session";
 import { sendContended } from "./sessions-errors.ts";
 import type { TurnRecord } from "./turn-record.ts";
 import { toTurnRecord, TURN_COLUMNS, type TurnRow } from "./turn-row-store.ts";

@@ -1,7 +1,16 @@
 import { sql, type Queryable } from "@openhermit/postgres";
 import type { TurnError } from "@openhermit/protocol/sessions/v1/session";
 import type { TurnRecord } from "./turn-record.ts";
-import { loseTurn, toTurnRecord, TURN_COLUMNS, type LossErrors, type TurnRow } from "./turn-row-store.ts";
+import {
+  loseTurn,
+  toClaimedTurn,
+  toTurnRecord,
+  TRANSCRIPT_HEAD,
+  TURN_COLUMNS,
+  type ClaimedTurn,
+  type LossErrors,
+  type TurnRow,
+} from "./turn-row-store.ts";
 
 /** A stored turn that matters when a sidecar attaches. */
 export interface AttachedTurn {
@@ -30,13 +39,13 @@ export async function lockTurnsForAttach(
 }
 
 /** Makes this gateway the owner of turns that a sidecar has in its ledger. */
-export async function adoptTurns(tx: Queryable, gatewayId: string, turnIds: readonly string[]): Promise<TurnRecord[]> {
-  const { rows } = await tx.query<TurnRow>(sql`
+export async function adoptTurns(tx: Queryable, gatewayId: string, turnIds: readonly string[]): Promise<ClaimedTurn[]> {
+  const { rows } = await tx.query<TurnRow & { transcript_head: bigint }>(sql`
     UPDATE sessions.turns AS t
     SET gateway_id = ${gatewayId}, owner_time = now(), state = CASE WHEN t.state = 1 THEN 2 ELSE t.state END
     WHERE t.id = ANY(${turnIds}::uuid[]) AND t.state < 4
-    RETURNING ${TURN_COLUMNS}`);
-  return rows.map(toTurnRecord);
+    RETURNING ${TURN_COLUMNS}, ${TRANSCRIPT_HEAD}`);
+  return rows.map(toClaimedTurn);
 }
 
 /** Takes turns from whoever had them: queued again, cancelled or interrupted. */

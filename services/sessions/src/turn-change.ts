@@ -1,6 +1,6 @@
 import type { TurnChange } from "@openhermit/protocol/mesh/v1/outbox";
-import type { TurnError, Usage } from "@openhermit/protocol/sessions/v1/session";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Turn, TurnError, Usage } from "@openhermit/protocol/sessions/v1/session";
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { isEnd } from "./turn.ts";
 
@@ -63,7 +63,27 @@ function addChange(update: TurnUpdate, change: TurnChange): void {
   }
 }
 
+/** The turn after the update, as turnUpdateStatement writes it. The turn has not ended and is of the update's attempt. */
+export function updateTurn(turn: Turn, update: TurnUpdate, nowMs: number): Turn {
+  const { startMs, endMs, usage, error, answer } = update;
+  const createMs = turn.createTime === undefined ? 0 : timestampMs(turn.createTime);
+  const next: Turn = { ...turn };
+  if (turn.startTime === undefined && startMs !== undefined) {
+    next.startTime = timestampFromMs(plausibleMs(startMs, createMs, nowMs));
+  }
+  if (usage !== undefined) next.usage = usage;
+  if (isEnd(update.state)) {
+    next.state = update.state;
+    next.endTime = timestampFromMs(plausibleMs(endMs, createMs, nowMs));
+    next.answer = answer;
+    if (error !== undefined) next.error = error;
+  } else if (turn.state === TurnState.OFFERED) {
+    next.state = TurnState.RUNNING;
+  }
+  return next;
+}
+
 /** A time that a sidecar says, kept between the turn's creation and now: its clock may be wrong. */
-export function plausibleMs(saidMs: number | undefined, createMs: number, nowMs: number): number {
+function plausibleMs(saidMs: number | undefined, createMs: number, nowMs: number): number {
   return Math.min(Math.max(saidMs ?? nowMs, createMs), nowMs);
 }

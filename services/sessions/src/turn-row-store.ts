@@ -93,6 +93,24 @@ export function toTurnRecord(row: TurnRow): TurnRecord {
   };
 }
 
+/** A turn that this gateway has just taken into its hands. */
+export interface ClaimedTurn {
+  readonly record: TurnRecord;
+  /** The newest stored position of its session. */
+  readonly transcriptHead: bigint;
+}
+
+/** The column of sessions.turns AS t that {@link toClaimedTurn} reads besides. */
+export const TRANSCRIPT_HEAD = rawSql(
+  `coalesce((SELECT max(e.position) FROM sessions.transcript_entries e WHERE e.session_id = t.session_id), 0)
+   AS transcript_head`,
+);
+
+/** A row with {@link TRANSCRIPT_HEAD} as a claimed turn. */
+export function toClaimedTurn(row: TurnRow & { transcript_head: bigint }): ClaimedTurn {
+  return { record: toTurnRecord(row), transcriptHead: row.transcript_head };
+}
+
 /** What is written down of turns that end because their sidecar is gone. */
 export interface LossErrors {
   readonly cancelled: TurnError;

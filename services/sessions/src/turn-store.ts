@@ -2,7 +2,16 @@ import { sql, type Queryable } from "@openhermit/postgres";
 import { isUuid } from "@openhermit/ids";
 import type { TurnError } from "@openhermit/protocol/sessions/v1/session";
 import type { TurnRecord } from "./turn-record.ts";
-import { loseTurn, toTurnRecord, TURN_COLUMNS, type LossErrors, type TurnRow } from "./turn-row-store.ts";
+import {
+  loseTurn,
+  toClaimedTurn,
+  toTurnRecord,
+  TRANSCRIPT_HEAD,
+  TURN_COLUMNS,
+  type ClaimedTurn,
+  type LossErrors,
+  type TurnRow,
+} from "./turn-row-store.ts";
 
 /** The channel on which gateways tell one another about turns. */
 export const SESSIONS_CHANNEL = "openhermit_sessions";
@@ -11,13 +20,6 @@ export const SESSIONS_CHANNEL = "openhermit_sessions";
 export interface TurnAttempt {
   readonly turnId: string;
   readonly attempt: number;
-}
-
-/** A turn that was claimed, with what its sidecar needs to know of the session. */
-export interface ClaimedTurn {
-  readonly record: TurnRecord;
-  /** The newest stored position of the session. */
-  readonly transcriptHead: bigint;
 }
 
 /** Reads one turn. Any text may be asked for. */
@@ -74,11 +76,8 @@ export async function claimTurns(
     UPDATE sessions.turns AS t
     SET state = 2, attempt = t.attempt + 1, gateway_id = ${gatewayId}, owner_time = now()
     FROM head WHERE t.id = head.id
-    RETURNING ${TURN_COLUMNS}, coalesce(
-      (SELECT max(e.position) FROM sessions.transcript_entries e WHERE e.session_id = t.session_id), 0) AS transcript_head`);
-  return rows
-    .map((row) => ({ record: toTurnRecord(row), transcriptHead: row.transcript_head }))
-    .toSorted((a, b) => a.record.createTime.getTime() - b.record.createTime.getTime());
+    RETURNING ${TURN_COLUMNS}, ${TRANSCRIPT_HEAD}`);
+  return rows.map(toClaimedTurn).toSorted((a, b) => a.record.createTime.getTime() - b.record.createTime.getTime());
 }
 
 /** Raises the attempt of offers of this gateway that were not accepted; those that have moved on are left out. */
@@ -97,9 +96,8 @@ export async function repeatOffers(
     )
     UPDATE sessions.turns AS t SET attempt = t.attempt + 1, owner_time = now()
     FROM stale WHERE t.id = stale.id
-    RETURNING ${TURN_COLUMNS}, coalesce(
-      (SELECT max(e.position) FROM sessions.transcript_entries e WHERE e.session_id = t.session_id), 0) AS transcript_head`);
-  return rows.map((row) => ({ record: toTurnRecord(row), transcriptHead: row.transcript_head }));
+    RETURNING ${TURN_COLUMNS}, ${TRANSCRIPT_HEAD}`);
+  return rows.map(toClaimedTurn);
 }
 
 /** Puts offers that were not delivered or were refused back into the queue, or ends them when somebody asked for it. */
