@@ -4,6 +4,7 @@ import { createLog, createTelemetry } from "@openhermit/telemetry";
 
 import { readSidecarConfig, type SidecarConfig } from "./config.ts";
 import { watchLifeline } from "./lifeline.ts";
+import { releaseStartGarbage } from "./release-start-garbage.ts";
 import { createSidecar } from "./sidecar.ts";
 import { SIDECAR_VERSION } from "./version.ts";
 
@@ -25,6 +26,7 @@ async function run(config: SidecarConfig): Promise<void> {
   process.on("SIGTERM", stop).on("SIGINT", stop);
   if (config.lifelineFd !== undefined) watchLifeline(config.lifelineFd, stop);
   sidecar.start();
+  releaseStartGarbage();
   const end = await sidecar.ended;
   log.info({ reason: end.reason }, "sidecar ended");
   if (end.reason === "refused") process.stderr.write(`openhermit-sidecar: ${sentence(end.error)}\n`);

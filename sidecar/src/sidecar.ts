@@ -88,8 +88,7 @@ export function createSidecar(options: SidecarOptions): Sidecar {
       const workspace = join(config.home, "workspaces", agentId);
       mkdirSync(workspace, { recursive: true, mode: 0o700 });
       const onHealthChanged = (): void => health.changed();
-      const agentLog = log.child({ agent_id: agentId });
-      return createRuntime({ agentId, workspace, log: agentLog, telemetry, env: config.env, owner, onHealthChanged });
+      return createRuntime({ agentId, workspace, log, telemetry, env: config.env, owner, onHealthChanged });
     },
   });
   const health = createHealthReporter({

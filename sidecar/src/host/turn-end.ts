@@ -38,7 +38,7 @@ export function writeTurnEnd(ledger: Ledger, request: RunTurn, ending: TurnEndin
     const turnEnd = create(TurnEndSchema, {
       state,
       ...(usage === undefined ? {} : { usage }),
-      ...(durationMs === undefined ? {} : { duration: durationFromMs(Math.round(durationMs)) }),
+      ...(durationMs === undefined ? {} : { duration: elapsedDuration(durationMs) }),
     });
     outbox.append({ case: "event", value: turnEvent(request, { case: "turnEnd", value: turnEnd }) }, turnId);
     const terminal = create(TurnChangeSchema, {

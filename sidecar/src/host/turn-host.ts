@@ -6,7 +6,6 @@ import {
   TurnRefusedSchema,
   type RunTurn,
 } from "@openhermit/protocol/mesh/v1/link_service";
-import { TurnErrorSchema, TurnState, UsageSchema } from "@openhermit/protocol/sessions/v1/session";
 import type { Log } from "@openhermit/telemetry";
 
 import type { Ledger } from "../ledger/ledger-store.ts";
@@ -17,6 +16,7 @@ import type { HostedAgent } from "./hosted-agent.ts";
 import { settleTurn } from "./recovery.ts";
 import type { TranscriptFetch } from "./transcript-fetch.ts";
 import { repeatTurnEnd } from "./turn-end.ts";
+import { cancelledOutcome, defaultError, failedOutcome, withPatience } from "./turn-outcome.ts";
 import { createTurnRecord, type TurnRecord } from "./turn-record.ts";
 
 /** The turns of this sidecar, from the offer to the end. */
@@ -58,8 +58,6 @@ interface HostedTurn {
 }
 
 const DEFAULT_CONCURRENT_TURNS = 64;
-// A runtime that does not come back after an abort is not waited for.
-const ABORT_PATIENCE_MS = 5000;
 const END_RETRY_MS = 1000;
 
 /** Makes a host without turns. */
@@ -149,7 +147,7 @@ export function createTurnHost(options: TurnHostOptions): TurnHost {
         runtime.runTurn({ ...request, attempt: record.attempt }, journal, controller.signal),
       );
     } catch (error) {
-      if (controller.signal.aborted) return { state: TurnState.CANCELLED, answer: "", usage: create(UsageSchema) };
+      if (controller.signal.aborted) return cancelledOutcome();
       log.error({ error, turn_id: request.turnId }, "turn failed in the host");
       return failedOutcome(error);
     }
@@ -252,42 +250,3 @@ export function createTurnHost(options: TurnHostOptions): TurnHost {
 }
 
 const NOT_HERE: [RefusalReason, string] = [RefusalReason.NOT_READY, "the agent is not hosted here"];
-
-function failedOutcome(error: unknown): TurnOutcome {
-  const reason = error instanceof MeshError ? error.reason : "RUNTIME_FAILED";
-  const message =
-    error instanceof MeshError ? error.message : "the agent's runtime failed; the sidecar's log says more";
-  const retryable = error instanceof MeshError && (error.code === "unavailable" || error.code === "resource_exhausted");
-  return {
-    state: TurnState.FAILED,
-    answer: "",
-    usage: create(UsageSchema),
-    error: create(TurnErrorSchema, { reason, message, retryable }),
-  };
-}
-
-function defaultError(state: TurnState, cancelReason: string): TurnOutcome["error"] {
-  if (state !== TurnState.CANCELLED) return undefined;
-  const message = cancelReason === "" ? "the turn was cancelled" : cancelReason;
-  return create(TurnErrorSchema, { reason: "TURN_CANCELLED", message, retryable: false });
-}
-
-/** The outcome; or, some seconds after an abort that the runtime does not heed, a cancelled one. */
-async function withPatience(signal: AbortSignal, running: Promise<TurnOutcome>): Promise<TurnOutcome> {
-  const { promise, resolve } = Promise.withResolvers<TurnOutcome>();
-  let timer: NodeJS.Timeout | undefined;
-  const onAbort = (): void => {
-    timer = setTimeout(
-      () => resolve({ state: TurnState.CANCELLED, answer: "", usage: create(UsageSchema) }),
-      ABORT_PATIENCE_MS,
-    ).unref();
-  };
-  if (signal.aborted) onAbort();
-  else signal.addEventListener("abort", onAbort);
-  try {
-    return await Promise.race([running, promise]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
-  }
-}

@@ -146,11 +146,12 @@ export function createOutboxStore(db: DatabaseSync): OutboxStore {
       const floor = first && cursor > lastAtOpen ? lastAtOpen : cursor;
       const dropped: OutboxEntry[] = [];
       const kept: number[] = [];
-      for (const row of above.all(floor)) {
-        const sequence = row["sequence"] as number;
-        if (row["turn_id"] !== null && deadTurns.has(String(row["turn_id"]))) {
-          dropped.push(decode({ sequence, ...one.get(sequence) }));
-          bytes -= (one.get(sequence)?.["entry"] as Uint8Array).length;
+      for (const { sequence: number, turn_id: turnId } of above.all(floor)) {
+        const sequence = number as number;
+        if (turnId !== null && deadTurns.has(turnId as string)) {
+          const row = one.get(sequence)?.["entry"] as Uint8Array;
+          dropped.push(decode({ sequence, entry: row }));
+          bytes -= row.length;
           remove.run(sequence);
         } else {
           kept.push(sequence);
