@@ -1,10 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs, timestampNow } from "@bufbuild/protobuf/wkt";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { FailureSchema, MessageOutSchema, TurnEndSchema } from "@openhermit/protocol/activity/v1/event";
 import type { RunTurn } from "@openhermit/protocol/mesh/v1/link_service";
 import { TurnChangeSchema, type TurnChange } from "@openhermit/protocol/mesh/v1/outbox";
 import { TurnState, type TurnError, type Usage } from "@openhermit/protocol/sessions/v1/session";
 
+import { elapsedDuration } from "../elapsed-duration.ts";
 import type { Ledger } from "../ledger/ledger-store.ts";
 import { turnEvent } from "./turn-event.ts";
 

@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ModelCallSchema, type ModelCall } from "@openhermit/protocol/activity/v1/event";
 import type { ModelParameters } from "@openhermit/protocol/fleet/v1/agent";
 import { UsageSchema } from "@openhermit/protocol/sessions/v1/session";
 import { createBackoff } from "@openhermit/reconcile";
 import { formatTraceparent, GEN_AI, type Telemetry, type TraceContext } from "@openhermit/telemetry";
+import { elapsedDuration } from "../elapsed-duration.ts";
 import type { Model, ModelAnswer, ModelTool, PromptMessage } from "../model/model.ts";
 import { ModelError } from "../model/model-error.ts";
 import { sleep } from "./sleep.ts";
@@ -109,7 +109,7 @@ async function attempt(options: ModelStepOptions): Promise<ModelStepResult> {
         : String(error);
     return { answer: undefined, error, text, call };
   } finally {
-    call.duration = durationFromMs(performance.now() - began);
-    if (firstAt !== undefined) call.timeToFirstToken = durationFromMs(firstAt - began);
+    call.duration = elapsedDuration(performance.now() - began);
+    if (firstAt !== undefined) call.timeToFirstToken = elapsedDuration(firstAt - began);
   }
 }

@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ToolUseSchema } from "@openhermit/protocol/activity/v1/event";
 import { ToolResultSchema, type ToolCall, type ToolResult } from "@openhermit/protocol/sessions/v1/session";
 import { formatTraceparent, GEN_AI, type Log, type Telemetry, type TraceContext } from "@openhermit/telemetry";
+import { elapsedDuration } from "../elapsed-duration.ts";
 import { parseArguments } from "../model/prompt.ts";
 import { boundToolText } from "../tools/tool-text.ts";
 import type { ToolAnswer, Toolset } from "../tools/tool.ts";
@@ -61,7 +61,7 @@ async function runTool(call: ToolCall, options: RunToolsOptions): Promise<ToolRe
   const began = performance.now();
   if (!options.signal.aborted) journal.show({ case: "toolCall", value: call });
   const answer = await answerOf(call, options);
-  const duration = durationFromMs(performance.now() - began);
+  const duration = elapsedDuration(performance.now() - began);
   const { callId, name } = call;
   const result = create(ToolResultSchema, {
     callId,
