@@ -4,7 +4,7 @@
 import pathlib
 import sys
 
-from openhermit import Gateway
+from openhermit_client import Gateway
 
 
 def main():

@@ -6,7 +6,13 @@ import type { Event } from "@openhermit/protocol/activity/v1/event";
 import { AgentState } from "@openhermit/protocol/fleet/v1/agent";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { TurnState, type Turn } from "@openhermit/protocol/sessions/v1/session";
-import { startScriptedModel, waitFor, type ScriptedModel, type ScriptedRequest } from "@openhermit/testing";
+import {
+  startScriptedModel,
+  waitFor,
+  type ScriptedAnswer,
+  type ScriptedModel,
+  type ScriptedRequest,
+} from "@openhermit/testing";
 import { processesNaming } from "../fixture/processes-left.ts";
 import { startFleet, type RunningFleet } from "../fixture/running-fleet.ts";
 import { scriptedManifest } from "../fixture/scripted-manifest.ts";
@@ -27,7 +33,20 @@ afterAll(async () => {
   await model.close();
   expect(processesNaming(fleet.home)).toEqual([]);
 });
-beforeEach(() => model.always({ text: "fine", deltas: 2 }));
+
+/** What the model answers to a message that contains the key, the first time it is asked. */
+const scripts = new Map<string, ScriptedAnswer>();
+beforeEach(() => {
+  model.always(({ body }) => {
+    const last = JSON.stringify(body.messages.at(-1));
+    for (const [key, answer] of scripts) {
+      if (!last.includes(key)) continue;
+      scripts.delete(key);
+      return answer;
+    }
+    return { text: "fine", deltas: 2 };
+  });
+});
 afterEach(() => wholeAgain(), 40_000);
 
 const ENDED: readonly TurnState[] = [TurnState.SUCCEEDED, TurnState.FAILED, TurnState.CANCELLED, TurnState.INTERRUPTED];
@@ -93,7 +112,7 @@ test.each(repeats)(
   "kill -9 of a sidecar while its model answers: the turn completes on the next one (%i)",
   async (i) => {
     const text = `sidecar killed in the model call ${i}`;
-    model.enqueue({ hang: { afterDeltas: 1 }, text: "never ends", deltas: 3 });
+    scripts.set(text, { hang: { afterDeltas: 1 }, text: "never ends", deltas: 3 });
     const turn = await sendOnly("one", text);
     await waitFor(() => requestsOf(text)[0], { what: "the model call" });
     const killed = fleet.sidecarPid("one");
@@ -125,7 +144,7 @@ test.each(repeats)(
   "kill -9 of a sidecar after a tool had started: interrupted, and the tool is not run again (%i)",
   async (i) => {
     const text = `sidecar killed in the tool call ${i}`;
-    model.enqueue({
+    scripts.set(text, {
       toolCalls: [{ name: "everything__trigger-long-running-operation", arguments: { duration: 30, steps: 3 } }],
     });
     const turn = await sendOnly("one", text);
@@ -148,7 +167,7 @@ test.each(repeats)(
   "kill -9 of the gateway in mid-stream: the sidecars go on and the turn completes once (%i)",
   async (i) => {
     const text = `gateway killed ${i}`;
-    model.enqueue({ text: "a long answer that takes its time", deltas: 30, deltaDelayMs: 100 });
+    scripts.set(text, { text: "a long answer that takes its time", deltas: 30, deltaDelayMs: 100 });
     const pids = [fleet.sidecarPid("one"), fleet.sidecarPid("two")];
     const turn = await sendOnly("one", text);
     await waitFor(() => requestsOf(text)[0], { what: "the model call" });
@@ -181,7 +200,7 @@ test.each(repeats)(
   "kill -9 of PostgreSQL in mid-turn: nobody exits, the turn completes once (%i)",
   async (i) => {
     const text = `database killed ${i}`;
-    model.enqueue({ text: "an answer while the database is away", deltas: 20, deltaDelayMs: 100 });
+    scripts.set(text, { text: "an answer while the database is away", deltas: 20, deltaDelayMs: 100 });
     const pids = [fleet.gatewayPid(), fleet.sidecarPid("one"), fleet.sidecarPid("two")];
     const turn = await sendOnly("one", text);
     await waitFor(() => requestsOf(text)[0], { what: "the model call" });

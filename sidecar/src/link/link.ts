@@ -19,6 +19,7 @@ import type { Outbox } from "../outbox/outbox.ts";
 import type { GatewayConnection } from "./gateway-connection.ts";
 import { createMessageQueue, type MessageQueue } from "./message-queue.ts";
 import { publish } from "./publish-stream.ts";
+import { isReplaced } from "./replaced.ts";
 
 /** What the sidecar says on Attach. */
 export type LinkMessage = Exclude<AttachRequest["message"], { case: undefined } | { case: "hello" } | { case: "pong" }>;
@@ -165,7 +166,7 @@ export function createLink(options: LinkOptions): Link {
         return { reason: "refused", error: failure };
       }
       const { code, message } = failure instanceof MeshError ? failure : ConnectError.from(failure);
-      if (code === Code.Aborted) {
+      if (isReplaced(failure)) {
         setStatus(false, "another process has attached as this sidecar");
         return { reason: "replaced" };
       }
