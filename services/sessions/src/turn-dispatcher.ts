@@ -171,6 +171,8 @@ export function createTurnDispatcher(options: {
       for (const sessionId of sessionIds) waiting.delete(sessionId);
       const agents = [...new Set(sessions.map(([, agentId]) => agentId))];
       for (const turn of await claimTurns(database, gatewayId, agents, sessionIds, sessionIds.length)) take(turn);
+      // What waits behind a turn in hand is found at its end.
+      for (const sessionId of sessionIds) if (live.hasSession(sessionId)) waiting.add(sessionId);
     }
     if (agentIds.length > 0) {
       const claimed = await claimTurns(database, gatewayId, agentIds, undefined, CLAIM_LIMIT);
