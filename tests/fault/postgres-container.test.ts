@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { GenericContainer, Wait, type StartedTestContainer } from "testcontainers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
@@ -7,11 +8,22 @@ import { engineMissing } from "../fixture/engine.ts";
 import { startFleet, type RunningFleet } from "../fixture/running-fleet.ts";
 import { send } from "../fixture/send.ts";
 
-const missing = engineMissing();
+const missing = engineMissing("postgres:17");
 if (missing !== undefined) console.warn(`tests/fault/postgres-container ${missing}`);
 
 const MANIFEST = "agents:\n  one: { model: offline/echo }\n";
 const PASSWORD = "only-for-this-test";
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(address !== null && typeof address === "object" ? address.port : 0));
+    });
+  });
+}
 
 describe.skipIf(missing !== undefined)("PostgreSQL in a container", () => {
   let container: StartedTestContainer;
@@ -20,7 +32,8 @@ describe.skipIf(missing !== undefined)("PostgreSQL in a container", () => {
   beforeAll(async () => {
     container = await new GenericContainer("postgres:17")
       .withEnvironment({ POSTGRES_PASSWORD: PASSWORD, POSTGRES_DB: "fleet" })
-      .withExposedPorts(5432)
+      // A port of its own: Docker gives a restarted container another one otherwise.
+      .withExposedPorts({ container: 5432, host: await freePort() })
       .withWaitStrategy(Wait.forListeningPorts())
       .start();
     const databaseUrl = `postgres://postgres:${PASSWORD}@${container.getHost()}:${container.getMappedPort(5432)}/fleet`;

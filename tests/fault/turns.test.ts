@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { EventType } from "@openhermit/protocol/activity/v1/event";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { DisconnectPolicy, TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { startScriptedModel, waitFor, type ScriptedModel, type ScriptedRequest } from "@openhermit/testing";
@@ -51,7 +52,9 @@ test("a cancelled turn closes its model connection within a second", async () =>
   const request = await requestOf("cancel me");
   const { events } = await waitFor(
     async () => {
-      const page = await fleet.clients.activity.queryEvents({ filter: { agentId: "one" } });
+      const page = await fleet.clients.activity.queryEvents({
+        filter: { agentId: "one", types: [EventType.MESSAGE_IN] },
+      });
       return page.events.length > 0 ? page : undefined;
     },
     { what: "the message in" },
