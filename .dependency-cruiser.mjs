@@ -54,7 +54,8 @@ export default {
     },
     {
       name: "packages-by-their-door",
-      comment: "another package is imported by its name and its exports, never by a path into it; a benchmark may open any part",
+      comment:
+        "another package is imported by its name and its exports, never by a path into it; a benchmark may open any part",
       severity: "error",
       from: { path: "^(libs/[^/]+|services/[^/]+|gateway|sidecar|cli|tests)/", pathNot: "^tests/bench/" },
       to: {
