@@ -12,7 +12,7 @@ export interface CallerStreams {
   /**
    * Subscribes now; events come when the result is pulled.
    *
-   * @param isNew whether the turn was stored just now, so that there is nothing to catch up with.
+   * @param isNew whether the turn was stored just now. Then there is nothing to catch up with, unless somebody has claimed it already.
    */
   follow(record: TurnRecord, isNew: boolean, signal: AbortSignal): AsyncGenerator<TurnEvent>;
 }
@@ -40,7 +40,8 @@ export function createCallerStreams(options: {
 
   return {
     follow({ turn: { id: turnId, onDisconnect }, basePosition }, isNew, signal) {
-      const subscription = hub.subscribe(turnId, isNew ? basePosition : 0n);
+      const untouched = isNew && hub.get(turnId) === undefined;
+      const subscription = hub.subscribe(turnId, untouched ? basePosition : 0n);
       let ended = false;
       let left = false;
       enter(turnId);
@@ -58,7 +59,7 @@ export function createCallerStreams(options: {
       };
       signal.addEventListener("abort", leave, { once: true });
       if (signal.aborted) leave();
-      const events = isNew ? subscription : joinTurn({ database, hub, turnId, subscription });
+      const events = untouched ? subscription : joinTurn({ database, hub, turnId, subscription });
       return (async function* () {
         try {
           for await (const event of events) {

@@ -103,5 +103,6 @@ test("a caller that leaves a queued turn takes it out of the queue", async () =>
   const stream = send(gateway, fixture.newAgent(), "1", { cancelOnLeave: true });
   const { id } = await turnOf(stream);
   stream.leave();
-  await waitFor(async () => (await storedTurn(gateway, id)).state === TurnState.CANCELLED, { what: "the end" });
+  await waitFor(async () => (await storedTurn(gateway, id)).endTime, { what: "the end" });
+  expect(await storedTurn(gateway, id)).toMatchObject({ state: TurnState.CANCELLED, attempt: 0 });
 });

@@ -49,7 +49,7 @@ export function createSendMessage(options: {
     try {
       const stored = await storeTurn(database, turn, timing.maxQueuedTurns);
       if (stored.kind !== "new") return [stored];
-      const stream = callers.follow(stored.record, true, signal);
+      const stream = callers.follow(stored.record, dispatcher.isCurrent(sending), signal);
       dispatcher.sent(sending, stored.record);
       return [stored, stream];
     } finally {

@@ -93,7 +93,7 @@ describe("one turn of a session at a time", () => {
     for (let round = 0; round < 20; round++) {
       const offers = sidecar.offers.length;
       const both = ["a", "b"].map((text) => send(gateway, agentId, text, { chatId: `chat-${round}` }));
-      const states = (await Promise.all(both.map(turnOf))).map((turn) => turn.state).toSorted();
+      const states = (await Promise.all(both.map(turnOf))).map((turn) => turn.state).toSorted((a, b) => a - b);
       expect(states).toEqual([TurnState.QUEUED, TurnState.OFFERED]);
       for (const index of [offers, offers + 1]) {
         const run = await sidecar.offer(index);
@@ -117,7 +117,7 @@ describe("one turn of a session at a time", () => {
       await Promise.all([ending, stream.done]);
       stream = next;
       // No task runs: only the two who raced can bring this offer.
-      await sidecar.offer(i + 1);
+      expect((await sidecar.offer(i + 1)).message).toBe(`message ${i}`);
     }
   });
 

@@ -68,7 +68,8 @@ export function updateTurn(turn: Turn, update: TurnUpdate, nowMs: number): Turn 
   const { startMs, endMs, usage, error, answer } = update;
   const createMs = turn.createTime === undefined ? 0 : timestampMs(turn.createTime);
   const next: Turn = { ...turn };
-  if (turn.startTime === undefined && startMs !== undefined) {
+  const mayStart = turn.state !== TurnState.QUEUED || isEnd(update.state);
+  if (turn.startTime === undefined && startMs !== undefined && mayStart) {
     next.startTime = timestampFromMs(plausibleMs(startMs, createMs, nowMs));
   }
   if (usage !== undefined) next.usage = usage;

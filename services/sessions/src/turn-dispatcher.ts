@@ -38,6 +38,8 @@ export interface TurnDispatcher {
   canOffer(agentId: string): boolean;
   /** A message is about to be stored; {@link sent} or {@link notSent} follows. */
   sending(turnId: string, agentId: string): Sending;
+  /** Whether no sidecar of the agent has attached since: if one has, it may have been told already that the turn is not its own. */
+  isCurrent(sending: Sending): boolean;
   /** The message is stored as this new turn: it is offered in this tick, or waits in the queue. */
   sent(sending: Sending, record: TurnRecord): void;
   /** The message did not become a new turn, or that is not known. */
@@ -106,6 +108,8 @@ export function createTurnDispatcher(options: {
   };
 
   const pause = (agentId: string): void => void pausedUntil.set(agentId, now() + timing.refusedPauseMs);
+
+  const isCurrent = ({ agentId, attaches: before }: Sending): boolean => (attaches.get(agentId) ?? 0) === before;
 
   const release = (turnId: string): void => {
     live.remove(turnId);
@@ -218,19 +222,14 @@ export function createTurnDispatcher(options: {
       sendings.add(sending);
       return sending;
     },
+    isCurrent,
     notSent: (sending) => void sendings.delete(sending),
     sent(sending, record) {
       sendings.delete(sending);
       const { id: turnId, agentId, sessionId, state, attempt } = record.turn;
       if (state === TurnState.OFFERED) {
-        if ((attaches.get(agentId) ?? 0) === sending.attaches) {
-          offer({ record, transcriptHead: record.basePosition });
-          return;
-        }
-        // A sidecar has attached since: it may have been told that this turn is not its own.
-        live.add(record, now(), false);
-        hub.hold(record.turn, record.basePosition);
-        giveBack({ turnId, attempt });
+        if (isCurrent(sending)) offer({ record, transcriptHead: record.basePosition });
+        else giveBack({ turnId, attempt });
         return;
       }
       hub.show(record.turn);

@@ -16,8 +16,8 @@ export function turnUpdateStatement(updates: readonly TurnUpdate[], nowMs: numbe
     UPDATE sessions.turns AS t
     SET state = CASE WHEN u.state >= 4 THEN u.state WHEN t.state = 2 THEN 3 ELSE t.state END,
       tool_started = t.tool_started OR u.tool_started,
-      start_time = coalesce(t.start_time, CASE WHEN u.start_time IS NOT NULL
-        THEN least(greatest(u.start_time, t.create_time), ${now}::timestamptz) END),
+      start_time = CASE WHEN t.start_time IS NULL AND u.start_time IS NOT NULL AND (t.state > 1 OR u.state >= 4)
+        THEN least(greatest(u.start_time, t.create_time), ${now}::timestamptz) ELSE t.start_time END,
       end_time = CASE WHEN u.state >= 4
         THEN least(greatest(coalesce(u.end_time, ${now}::timestamptz), t.create_time), ${now}::timestamptz) END,
       error_reason = u.error_reason, error_message = u.error_message, error_retryable = u.error_retryable,
@@ -38,7 +38,7 @@ export function turnUpdateStatement(updates: readonly TurnUpdate[], nowMs: numbe
       ${column((u) => storable(u.answer))}::text[]
     ) AS u (id, attempt, state, tool_started, start_time, end_time, error_reason, error_message, error_retryable,
       input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, model_calls, answer)
-    WHERE t.id = u.id AND t.attempt = u.attempt AND t.state < 4`;
+    WHERE t.id = u.id AND t.attempt = u.attempt AND t.attempt > 0 AND t.state < 4`;
 }
 
 /** The text without NUL characters, which PostgreSQL can't hold. */

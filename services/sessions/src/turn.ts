@@ -53,7 +53,7 @@ export function advanceTurn(turn: TurnProgress, transition: TurnTransition): Tur
     case "give-back":
       return turn.state === TurnState.OFFERED && turn.attempt === transition.attempt ? lost(turn) : undefined;
     case "change":
-      if (turn.attempt !== transition.attempt) return undefined;
+      if (turn.attempt !== transition.attempt || turn.attempt === 0) return undefined;
       return {
         ...turn,
         state: changedState(turn.state, transition.state),

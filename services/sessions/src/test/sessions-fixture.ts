@@ -66,9 +66,14 @@ export function sessionsFixture(): SessionsFixture {
   return fixture;
 }
 
-/** Waits for the first turn event of a stream. */
-export const turnOf = (stream: WatchedTurn): Promise<Turn> =>
-  waitFor(() => stream.turn(), { what: "the first turn event" });
+/** Waits for the first turn event of a stream; rejects as the stream does. */
+export async function turnOf(stream: WatchedTurn): Promise<Turn> {
+  let failure: { error: unknown } | undefined;
+  stream.done.catch((error: unknown) => (failure = { error }));
+  await waitFor(() => stream.turn() ?? failure, { what: "the first turn event" });
+  if (failure !== undefined) throw failure.error;
+  return waitFor(() => stream.turn(), { what: "the first turn event" });
+}
 
 /** Why a stream or a call was refused. */
 export const reasonOf = (refused: Promise<unknown>): Promise<string> =>
