@@ -128,9 +128,9 @@ export function wireServices(options: WireOptions): Services {
         ...(batch.events.length > 0 ? [activity.ingestStatement(eventsOf(batch))] : []),
       ],
       ingested(batch) {
-        metrics.ingested(batch);
         sessions.ingested(batch);
         activity.ingested(eventsOf(batch));
+        metrics.ingested(batch);
       },
       ephemeral: (items, sidecarId) => sessions.ephemeral(items, sidecarId),
       readTranscript: (agentIds, sessionId, after) => sessions.readTranscript(agentIds, sessionId, after),

@@ -82,6 +82,8 @@ export interface AgentView {
   state: AgentState;
   stateSince: Date;
   detail: string;
+  /** Why its sidecar rejected the newest snapshot; empty when it did not. */
+  rejectedReason: string;
 }
 
 /** The fleet domain. */

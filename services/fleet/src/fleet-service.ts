@@ -186,13 +186,16 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
         const observed = await listObservedAgents(database, "", EVERY_AGENT);
         return observed.map(({ agent, observation }): AgentView => {
           const wanted = { ...agent, launcher: agent.spec.launcher };
-          return viewOf(agent, observedState(wanted, observation));
+          return viewOf(agent, observedState(wanted, observation), observation.link.rejectedReason);
         });
       } catch (error) {
         log.debug({ err: error }, "agents told from memory");
         return agentsInMemory()
           .all()
-          .map((entry) => viewOf(entry, observedState(entry, observations.of(entry.id))));
+          .map((entry) => {
+            const observation = observations.of(entry.id);
+            return viewOf(entry, observedState(entry, observation), observation.link.rejectedReason);
+          });
       }
     },
 
@@ -242,7 +245,8 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
 function viewOf(
   { id, displayName, desiredState }: { id: string; displayName: string; desiredState: DesiredState },
   { state, since, detail }: ReturnType<typeof observedState>,
+  rejectedReason: string,
 ): AgentView {
   const desired = desiredState === DesiredState.STOPPED ? "stopped" : "running";
-  return { agentId: id, displayName, desired, state, stateSince: since, detail };
+  return { agentId: id, displayName, desired, state, stateSince: since, detail, rejectedReason };
 }
