@@ -1,6 +1,13 @@
+import { conflict } from "@openhermit/errors";
 import { sql, type Queryable } from "@openhermit/postgres";
 
-/** Waits until no other apply runs on this database; held to the end of the transaction. */
+/** Takes the right to apply, to the end of the transaction. Throws APPLY_IN_PROGRESS while somebody else has it. */
 export async function lockApply(tx: Queryable): Promise<void> {
-  await tx.query(sql`SELECT pg_advisory_xact_lock(hashtextextended('openhermit.manifest.apply', 0))`);
+  const { rows } = await tx.query<{ taken: boolean }>(
+    sql`SELECT pg_try_advisory_xact_lock(hashtextextended('openhermit.manifest.apply', 0)) AS taken`,
+  );
+  if (rows[0]?.taken === true) return;
+  throw conflict("APPLY_IN_PROGRESS", "another manifest is being applied; nothing was changed", {
+    hint: "Look at what it changed, then apply again.",
+  });
 }
