@@ -1,5 +1,6 @@
+import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
@@ -139,6 +140,46 @@ test("what a killed sidecar had not sent arrives with the next process, also fro
   // The turn had ended, so it was named until its end was stored.
   expect(gateway.hellos[1]?.turns).toMatchObject([{ turnId, attempt: 1 }]);
 });
+
+// A bound of the ledger's file (sidecar.test.ts) runs everywhere; a disk that is really full needs a right to mount one.
+const mayMount = process.platform === "linux" && process.getuid?.() === 0;
+test.runIf(mayMount)(
+  "a disk of 8 MiB that is full: every accepted turn gets its end, and all heals by itself",
+  async () => {
+    const disk = join(home.path, "disk");
+    mkdirSync(disk);
+    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", disk]).status).toBe(0);
+    try {
+      const sidecar = spawnSidecar(gateway, disk, scripted);
+      running.push(sidecar);
+      await hello(1);
+      gateway.script.withholdStores = true;
+      const refused = (): boolean => gateway.said.some((message) => message.case === "turnRefused");
+      while (!refused()) {
+        const { turnId } = gateway.runTurn({ message: "steps 20000\nend" });
+        const answered = (message: TestGateway["said"][number]): boolean =>
+          (message.case === "turnAccepted" || message.case === "turnRefused") && message.value.turnId === turnId;
+        await waitFor(() => gateway.said.some(answered), { what: "an answer" });
+      }
+      gateway.script.withholdStores = false;
+      gateway.cut();
+      const accepted = gateway.said.flatMap((message) =>
+        message.case === "turnAccepted" ? [message.value.turnId] : [],
+      );
+      expect(accepted.length).toBeGreaterThan(0);
+      await waitFor(() => accepted.every((turnId) => endOf(gateway, turnId) !== undefined), { what: "all to end" });
+      expect(accepted.map((turnId) => endOf(gateway, turnId)?.state)).toContain(TurnState.FAILED);
+      await waitFor(() => sidecar.output().includes("ledger can be written again"), { what: "the ledger to heal" });
+      await hello(2);
+      expect(await ended(gateway.runTurn({}).turnId)).toMatchObject({ state: TurnState.SUCCEEDED });
+      await sidecar.end("SIGTERM");
+    } finally {
+      for (const { child, end } of running)
+        if (child.exitCode === null && child.signalCode === null) await end("SIGKILL");
+      spawnSync("umount", [disk]);
+    }
+  },
+);
 
 test("the end of the lifeline drains the sidecar", async () => {
   const sidecar = spawn();

@@ -16,7 +16,7 @@ export interface Recovered {
 
 /** Settles what was running when the process ended: a turn whose tool had started is never run again; the others are forgotten. */
 export function recoverTurns(ledger: Ledger): Recovered {
-  return ledger.transaction(() => {
+  return ledger.closing(() => {
     const recovered: Recovered = { interrupted: [], abandoned: [] };
     for (const turn of ledger.turns.listByState("open")) {
       settleTurn(ledger, turn);
@@ -54,7 +54,7 @@ export function settleTurn(ledger: Ledger, turn: LedgerTurnRow): void {
  * of them, and numbers the rest of the outbox from the cursor on. Returns the turns that are dead.
  */
 export function alignWithGateway(ledger: Ledger, welcome: Welcome, first: boolean): ReadonlySet<string> {
-  return ledger.transaction(() => {
+  return ledger.closing(() => {
     const abandoned = ledger.turns.listByState("abandoned").map((turn) => turn.turnId);
     const gone = new Set([...welcome.deadTurnIds, ...abandoned]);
     const cursor = Number(welcome.cursor);

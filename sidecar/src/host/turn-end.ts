@@ -26,7 +26,7 @@ export function writeTurnEnd(ledger: Ledger, request: RunTurn, ending: TurnEndin
   const { turnId, attempt } = request;
   const { state, answer, usage, error, toolStarted, durationMs } = ending;
   const failed = state === TurnState.FAILED || state === TurnState.INTERRUPTED;
-  ledger.transaction(() => {
+  ledger.closing(() => {
     if (state === TurnState.SUCCEEDED) {
       const value = create(MessageOutSchema, { text: answer });
       outbox.append({ case: "event", value: turnEvent(request, { case: "messageOut", value }) }, turnId);
@@ -59,7 +59,7 @@ export function writeTurnEnd(ledger: Ledger, request: RunTurn, ending: TurnEndin
 /** Says the end of a turn once more, for a newer attempt of it: it is not run a second time. */
 export function repeatTurnEnd(ledger: Ledger, terminal: TurnChange, attempt: number): void {
   const repeated: TurnChange = { ...terminal, attempt };
-  ledger.transaction(() => {
+  ledger.closing(() => {
     ledger.turns.end(repeated, ledger.outbox.append({ case: "turnChange", value: repeated }, terminal.turnId));
   });
 }

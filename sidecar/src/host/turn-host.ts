@@ -105,7 +105,10 @@ export function createTurnHost(options: TurnHostOptions): TurnHost {
     if (outbox.level() === "full") {
       return [RefusalReason.OUTBOX_FULL, "the sidecar's outbox has reached its bound; it drains through the gateway"];
     }
-    return undefined;
+    const problem = ledger.problem();
+    return problem === undefined
+      ? undefined
+      : [RefusalReason.OUTBOX_FULL, `the sidecar can't write: ${problem.message}`];
   };
 
   /** Accepts and begins, in one transaction where nothing has to be fetched first. */
@@ -242,7 +245,7 @@ export function createTurnHost(options: TurnHostOptions): TurnHost {
         turn.record.close();
         abort(turn, "the sidecar is stopping");
         const row = wasClosed ? undefined : ledger.turns.get(turn.request.turnId);
-        if (row?.state === "open") ledger.transaction(() => settleTurn(ledger, row));
+        if (row?.state === "open") ledger.closing(() => settleTurn(ledger, row));
       }
     },
     count: () => turns.size,

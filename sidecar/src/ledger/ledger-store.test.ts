@@ -33,7 +33,7 @@ const append = (ledger: Ledger, ...entries: [id: string, turnId?: string][]): vo
   ledger.transaction(() => {
     for (const [id, turnId] of entries) ledger.outbox.append(event(id), turnId);
   });
-const contents = (ledger: Ledger, after = 0): [number, string][] =>
+const contents = (ledger: Ledger, after = ledger.outbox.acknowledged): [number, string][] =>
   ledger.outbox
     .read(after, 100, 1e6)
     .map(({ entry }) => [Number(entry.sequence), entry.body.case === "event" ? entry.body.value.id : ""]);
@@ -73,6 +73,21 @@ test("numbers go on where they were, also when everything is acknowledged and go
   ledger = reopen(ledger);
   append(ledger, ["e"]);
   expect(contents(ledger)).toEqual([[5, "e"]]);
+});
+
+test("a long outbox that is acknowledged goes in parts, also when the process ends between them", () => {
+  let ledger = ledgerAt();
+  append(ledger, ...Array.from({ length: 2500 }, (_, index): [string] => [`${index}`]));
+  ledger.outbox.acknowledge(2400);
+  append(ledger, ["more"]);
+  expect(ledger.outbox.prunable).toBe(true);
+  ledger = reopen(ledger);
+  expect(contents(ledger)).toHaveLength(100);
+  expect(contents(ledger, 0)).toHaveLength(100);
+  expect([ledger.outbox.prunable, ledger.outbox.acknowledged, ledger.outbox.last]).toEqual([true, 2400, 2501]);
+  ledger.tidy();
+  expect(ledger.outbox.prunable).toBe(false);
+  expect(contents(ledger, 0)[0]).toEqual([2401, "2400"]);
 });
 
 test("a transaction that fails leaves nothing, neither on disk nor in the counters", () => {
@@ -204,6 +219,7 @@ test("a full disk is said, costs nothing that was written, and heals", () => {
   expect(contents(ledger)).toHaveLength(written);
   expect(ledger.outbox.last).toBe(written);
   ledger.outbox.acknowledge(written);
+  ledger.tidy();
   append(ledger, ["room again"]);
   expect(contents(ledger)).toEqual([[written + 1, "room again"]]);
   expect(changes).toEqual(["the disk that holds the sidecar's ledger is full", undefined]);

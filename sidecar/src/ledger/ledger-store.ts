@@ -24,12 +24,14 @@ export interface Ledger {
   readonly transcripts: TranscriptStore;
   /**
    * Runs the work in one transaction; inside another one it joins that. When it returns, the writes survive a crash of the
-   * process. Errors: LEDGER_DISK_FULL, LEDGER_UNAVAILABLE; then nothing of it was written.
+   * process. Errors: LEDGER_DISK_FULL, LEDGER_UNAVAILABLE; then nothing of it was written, nor of any other until there is room again.
    */
   transaction<T>(work: () => T): T;
+  /** As `transaction`, for what brings work to its end: it may use the room that is kept on the disk for it. */
+  closing<T>(work: () => T): T;
   /** Forgets what is over: acknowledged rows, turns that ended a minute ago; gives room back to the disk. */
   tidy(): void;
-  /** Why the last write failed; undefined when it did not. While one is set, a small write is tried every 2 s. */
+  /** Why the last write failed; undefined when it did not. While one is set, the ledger makes room every 2 s. */
   problem(): Error | undefined;
   /** Called when `problem` has changed. */
   onProblem(listener: () => void): void;
@@ -54,6 +56,8 @@ const PROBE_MS = 2000;
 const PAGE_BYTES = 4096;
 // 8 MiB of pages are kept for reuse.
 const FREE_PAGES_KEPT = 2048;
+// Less than the log has room for.
+const VACUUMED_AT_ONCE = 256;
 
 const SCHEMA = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
@@ -97,6 +101,7 @@ CREATE TABLE transcript (
 const PRAGMAS = `
 PRAGMA synchronous = NORMAL;
 PRAGMA temp_store = MEMORY;
+PRAGMA wal_autocheckpoint = 512;
 PRAGMA journal_size_limit = 4194304;
 `;
 
@@ -172,6 +177,7 @@ function createLedger(db: DatabaseSync, id: string, options: LedgerOptions, spar
 
   const turns = createTurnStore(db);
   const freePages = db.prepare("PRAGMA freelist_count");
+  const free = (): number => Number(freePages.get()?.["freelist_count"] ?? 0);
   const touch = db.prepare("UPDATE meta SET value = value WHERE key = 'ledger_id'");
   let problem: Error | undefined;
   let onProblem: () => void = () => {};
@@ -187,27 +193,16 @@ function createLedger(db: DatabaseSync, id: string, options: LedgerOptions, spar
       probe = undefined;
       if (!db.isOpen || problem === undefined) return;
       try {
-        transaction(() => touch.run());
+        reclaim();
       } catch {
-        // Kept in `problem`; the next probe is on its way.
+        // Kept in `problem`.
       }
+      if (problem !== undefined) probeLater();
     }, PROBE_MS).unref();
   };
-  const withSpare = <T>(work: () => T): T => {
+  const noticed = <T>(work: () => T): T => {
     try {
-      return attempt(work);
-    } catch (error) {
-      // The spare room lets the ends of the running turns be written on a full disk.
-      if (!isFault(error, "LEDGER_DISK_FULL") || !spare.release()) throw error;
-      return attempt(work);
-    }
-  };
-  const transaction = <T>(work: () => T): T => {
-    if (db.isTransaction) return work();
-    try {
-      const result = withSpare(work);
-      setProblem(undefined);
-      return result;
+      return work();
     } catch (error) {
       if (isFault(error, "LEDGER_DISK_FULL") || isFault(error, "LEDGER_UNAVAILABLE")) {
         setProblem(error);
@@ -215,6 +210,43 @@ function createLedger(db: DatabaseSync, id: string, options: LedgerOptions, spar
       }
       throw error;
     }
+  };
+  const closing = <T>(work: () => T): T => {
+    if (db.isTransaction) return work();
+    try {
+      return attempt(work);
+    } catch (error) {
+      if (!isFault(error, "LEDGER_DISK_FULL") || !spare.release()) throw error;
+      return attempt(work);
+    }
+  };
+  const checkpoint = (): void => db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  const forget = (): void => closing(() => turns.removeSettled(outbox.acknowledged, Date.now() - SETTLED_KEPT_MS));
+
+  /** Gets along without more disk: what is over goes, the file shrinks, and the log is written into it and begins anew. */
+  function reclaim(): void {
+    try {
+      spare.release();
+      do {
+        checkpoint();
+        forget();
+      } while (outbox.prunable);
+      while (!spare.fill()) {
+        if (free() === 0) return;
+        db.exec(`PRAGMA incremental_vacuum(${VACUUMED_AT_ONCE})`);
+        checkpoint();
+      }
+      attempt(() => touch.run());
+      setProblem(undefined);
+    } catch (error) {
+      throw ledgerError(error, options.path);
+    }
+  }
+  const transaction = <T>(work: () => T): T => {
+    if (db.isTransaction) return work();
+    // What room there is belongs to the ends of what runs, until there is enough again.
+    if (problem !== undefined) throw problem;
+    return noticed(() => attempt(work));
   };
 
   return {
@@ -224,12 +256,13 @@ function createLedger(db: DatabaseSync, id: string, options: LedgerOptions, spar
     snapshots: createSnapshotStore(db),
     turns,
     transaction,
+    closing: (work) => (db.isTransaction ? work() : noticed(() => closing(work))),
     tidy() {
-      transaction(() => turns.removeSettled(outbox.acknowledged, Date.now() - SETTLED_KEPT_MS));
+      if (problem !== undefined) return reclaim();
+      do noticed(forget);
+      while (outbox.prunable);
       spare.fill();
-      if (Number(freePages.get()?.["freelist_count"] ?? 0) > FREE_PAGES_KEPT) {
-        db.exec(`PRAGMA incremental_vacuum(${FREE_PAGES_KEPT})`);
-      }
+      if (free() > FREE_PAGES_KEPT) db.exec(`PRAGMA incremental_vacuum(${VACUUMED_AT_ONCE})`);
     },
     problem: () => problem,
     onProblem(listener) {

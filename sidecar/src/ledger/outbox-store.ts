@@ -33,7 +33,7 @@ export interface OutboxStore {
   append(body: OutboxBody, turnId?: string): number;
   /** Entries after a number, in order, from disk: at most `limit` and about `maxBytes`, at least one if there is any. */
   read(after: number, limit: number, maxBytes: number): SizedEntry[];
-  /** Everything up to here is stored by the gateway; the rows go with the next transaction. */
+  /** Everything up to here is stored by the gateway; the rows go with the next transactions. */
   acknowledge(sequence: number): void;
   /** Whether acknowledged rows are still on disk. */
   readonly prunable: boolean;
@@ -44,7 +44,7 @@ export interface OutboxStore {
   realign(cursor: number, deadTurns: ReadonlySet<string>, first: boolean): Realigned;
   /** Called with the new entries after each commit. */
   onAppended(listener: (entries: readonly SizedEntry[]) => void): void;
-  /** For the transaction: deletes what is acknowledged. */
+  /** For the transaction: deletes what is acknowledged, at most 1,000 rows. */
   prune(): void;
   /** For the transaction: the counters, to be given to reset should it fail. */
   mark(): OutboxMark;
@@ -62,6 +62,8 @@ export interface OutboxMark {
   readonly bytes: number;
 }
 
+// A long outbox goes in parts: neither the event loop nor a disk that is nearly full has to bear it at once.
+const PRUNED_AT_ONCE = 1000;
 // A message on the link has at most 4 MiB.
 const MAX_ENTRY_BYTES = 3 * 1024 * 1024;
 
@@ -78,13 +80,13 @@ export function createOutboxStore(db: DatabaseSync): OutboxStore {
   const setAcknowledged = db.prepare("UPDATE meta SET value = ? WHERE key = 'acknowledged'");
   const start = db
     .prepare(
-      "SELECT (SELECT value FROM meta WHERE key = 'acknowledged') AS acknowledged, coalesce(max(sequence), 0) AS last, " +
+      "SELECT (SELECT value FROM meta WHERE key = 'acknowledged') AS acknowledged, coalesce(max(sequence), 0) AS last, min(sequence) AS oldest, " +
         "coalesce(sum(length(entry)), 0) AS bytes FROM outbox",
     )
-    .get() as { acknowledged: number; last: number; bytes: number };
+    .get() as { acknowledged: number; last: number; oldest: number | null; bytes: number };
 
   let acknowledged = start.acknowledged;
-  let pruned = acknowledged;
+  let pruned = start.oldest === null ? acknowledged : Math.min(acknowledged, start.oldest - 1);
   let last = Math.max(start.last, acknowledged);
   let bytes = start.bytes;
   const lastAtOpen = last;
@@ -157,15 +159,13 @@ export function createOutboxStore(db: DatabaseSync): OutboxStore {
           kept.push(sequence);
         }
       }
-      bytes -= Number(sizeUpTo.get(floor)?.["bytes"] ?? 0);
-      prune.run(floor);
       // Upwards from the newest, downwards from the oldest: so a number is always free before it is taken.
       const moves = kept.map((from, index) => ({ from, to: cursor + 1 + index })).filter(({ from, to }) => from !== to);
       for (const { from, to } of moves.filter((move) => move.to < move.from)) renumber.run(to, from);
       for (const { from, to } of moves.filter((move) => move.to > move.from).toReversed()) renumber.run(to, from);
       last = cursor + kept.length;
       acknowledged = cursor;
-      pruned = cursor;
+      pruned = Math.min(pruned, cursor);
       setAcknowledged.run(cursor);
       return { dropped, renumbered: moves.length > 0 || dropped.length > 0 };
     },
@@ -174,10 +174,11 @@ export function createOutboxStore(db: DatabaseSync): OutboxStore {
     },
     prune() {
       if (acknowledged <= pruned) return;
-      bytes -= Number(sizeUpTo.get(acknowledged)?.["bytes"] ?? 0);
-      prune.run(acknowledged);
+      const upTo = Math.min(acknowledged, pruned + PRUNED_AT_ONCE);
+      bytes -= Number(sizeUpTo.get(upTo)?.["bytes"] ?? 0);
+      prune.run(upTo);
       setAcknowledged.run(acknowledged);
-      pruned = acknowledged;
+      pruned = upTo;
     },
     mark: () => ({ last, acknowledged, pruned, bytes }),
     reset(mark) {
