@@ -66,10 +66,15 @@ install_dependencies() {
   trap - EXIT INT TERM
 }
 
-bootstrap() {
+# use_node ROOT: puts a Node of at least 24 first on PATH.
+use_node() {
   find_node "$1"
   PATH=$(dirname "$node_file"):$PATH
   export PATH
+}
+
+bootstrap() {
+  use_node "$1"
   install_dependencies "$1"
   # Compiled sources are kept between starts: a warm cache makes running TypeScript natively free.
   NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$1/.cache/node}
