@@ -167,6 +167,27 @@ describe("a request id", () => {
     expect(brief(await send(gateway, agentId, "once", { requestId }).done).at(-1)).toBe("turn:SUCCEEDED/1");
   });
 
+  test("makes one turn, however often its callers race", async () => {
+    const { gateway, agentId } = await attached();
+    const other = fixture.gateway();
+    for (let round = 0; round < 15; round++) {
+      const requestId = crypto.randomUUID();
+      const streams = Array.from({ length: 16 }, (_, i) =>
+        send(
+          i % 2 === 0 ? gateway : other,
+          agentId,
+          "once",
+          round % 2 === 0 ? { requestId } : { requestId, chatId: "c" },
+        ),
+      );
+      const turns = await Promise.all(streams.map(turnOf));
+      expect(new Set(turns.map((turn) => turn.id)).size).toBe(1);
+      for (const stream of streams) stream.leave();
+    }
+    const { sessions } = await gateway.client.listSessions({ agentId });
+    expect(sessions.reduce((sum, session) => sum + session.turnCount, 0)).toBe(15);
+  });
+
   test("used with another message is refused", async () => {
     const { gateway, agentId } = await attached();
     const requestId = crypto.randomUUID();

@@ -4,6 +4,7 @@ import { sql } from "@openhermit/postgres";
 import { waitFor } from "@openhermit/testing";
 import { describe, expect, test } from "vitest";
 import { sessionsFixture, storedTurn, turnOf } from "./test/sessions-fixture.ts";
+import { heldAnswers } from "./test/held-answers.ts";
 import { scriptOf, simulatedSidecar } from "./test/simulated-sidecar.ts";
 import { brief, send, testGateway, QUIET } from "./test/test-gateway.ts";
 
@@ -156,6 +157,45 @@ describe("a sidecar that attaches again", () => {
       await stream.done;
       expect(stream.turn()?.state).toBe(TurnState.SUCCEEDED);
     }
+  });
+});
+
+describe("a message whose storing is answered late", () => {
+  test("after a sidecar has attached is not offered a second time, and its sender sees how it went on", async () => {
+    const slow = heldAnswers(fixture.database);
+    const { gateway, agentId, sidecar } = await fixture.attached(fixture.gateway({ database: slow.database }));
+    const storing = slow.hold("INSERT INTO sessions.sessions");
+    const stream = send(gateway, agentId, "hello");
+    await waitFor(() => storing.held() === 1, { what: "the turn to be stored" });
+    await sidecar.attach(gateway, []);
+    const run = await sidecar.offer(0);
+    expect(run.attempt).toBe(2);
+    storing.release();
+    await turnOf(stream);
+    const said = scriptOf(run);
+    await sidecar.publish(said.running(), said.user(), said.step(1, "hi"), said.end(TurnState.SUCCEEDED, "hi"));
+    await stream.done;
+    expect(brief(stream.events)).toEqual(["turn:OFFERED/2", "step:hi", "turn:SUCCEEDED/2"]);
+    expect(sidecar.offers).toHaveLength(1);
+    expect(gateway.service.counts()).toEqual({ live: 0, subscribers: 0 });
+  });
+
+  test("after the queued turn was claimed is shown to its sender as it is then", async () => {
+    const slow = heldAnswers(fixture.database);
+    const gateway = fixture.gateway({ database: slow.database });
+    const agentId = fixture.newAgent();
+    const storing = slow.hold("INSERT INTO sessions.sessions");
+    const stream = send(gateway, agentId, "hello");
+    await waitFor(() => storing.held() === 1, { what: "the turn to be stored" });
+    const sidecar = simulatedSidecar([agentId]);
+    await sidecar.attach(gateway);
+    const run = await sidecar.offer(0);
+    await sidecar.publish(scriptOf(run).running());
+    storing.release();
+    await turnOf(stream);
+    await sidecar.publish(scriptOf(run).end(TurnState.SUCCEEDED, "hi"));
+    await stream.done;
+    expect(brief(stream.events)).toEqual(["turn:RUNNING/1", "turn:SUCCEEDED/1"]);
   });
 });
 

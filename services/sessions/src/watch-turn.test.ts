@@ -103,6 +103,26 @@ describe("whoever joins in the middle", () => {
     }
   }, 60_000);
 
+  test("between a commit and its showing gets the step once, and its text not a second time", async () => {
+    const { gateway, agentId, sidecar } = await fixture.attached();
+    const first = send(gateway, agentId, "hello");
+    const run = await sidecar.offer(0);
+    const said = scriptOf(run);
+    await sidecar.publish(said.running(), said.user());
+    sidecar.show(run, 1, "one");
+    const batch = { entries: [said.step(1, "one", ["a"])], turnChanges: [] };
+    await gateway.commit(batch);
+    const late = watch((call) => gateway.client.watchTurn({ turnId: run.turnId }, call));
+    await waitFor(() => brief(late.events).includes("step:one"), { what: "the step, read" });
+    gateway.service.ingested(batch);
+    sidecar.show(run, 2, "two");
+    await sidecar.publish(said.toolResult("a", "r"), said.step(2, "two"), said.end(TurnState.SUCCEEDED, "two"));
+    await Promise.all([first.done, late.done]);
+    const rest = ["delta:two", "result:r", "step:two", "turn:SUCCEEDED/1"];
+    expect(brief(late.events)).toEqual(["turn:RUNNING/1", "step:one", ...rest]);
+    expect(brief(first.events).slice(2)).toEqual(["delta:one", "step:one", ...rest]);
+  });
+
   test("of an ended turn gets its steps and the end as the last event; an unknown turn is not found", async () => {
     const { gateway, agentId, sidecar } = await fixture.attached();
     const stream = send(gateway, agentId, "hello");

@@ -18,7 +18,7 @@ export interface SessionsFixture {
   readonly database: TestDatabase["database"];
   readonly url: string;
   /** A gateway whose tasks do not run, closed after the test. */
-  gateway(options?: Omit<Parameters<typeof testGateway>[0], "database">): TestGateway;
+  gateway(options?: Partial<Parameters<typeof testGateway>[0]>): TestGateway;
   newAgent(): string;
   attached(gateway?: TestGateway): Promise<AttachedAgent>;
 }
