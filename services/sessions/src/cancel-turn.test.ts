@@ -1,12 +1,12 @@
 import { RefusalReason } from "@openhermit/protocol/mesh/v1/link_service";
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { waitFor } from "@openhermit/testing";
-import { expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { reasonOf, sessionsFixture, storedTurn, turnOf } from "./test/sessions-fixture.ts";
 import { scriptOf } from "./test/simulated-sidecar.ts";
 import { brief, send, watch } from "./test/test-gateway.ts";
 
-const fixture = sessionsFixture();
+const fixture = sessionsFixture({ beforeAll, afterEach, afterAll });
 
 test("a queued turn ends at once, and the one behind it keeps its place", async () => {
   const { gateway, agentId, sidecar } = await fixture.attached();

@@ -1,11 +1,11 @@
 import { sql } from "@openhermit/postgres";
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
-import { expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { reasonOf, sessionsFixture, turnOf } from "./test/sessions-fixture.ts";
 import { scriptOf } from "./test/simulated-sidecar.ts";
 import { send } from "./test/test-gateway.ts";
 
-const fixture = sessionsFixture();
+const fixture = sessionsFixture({ beforeAll, afterEach, afterAll });
 
 test("sessions are listed newest first, page by page, each once, also when many were sent to at the same time", async () => {
   const gateway = fixture.gateway();

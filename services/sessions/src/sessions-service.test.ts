@@ -1,10 +1,10 @@
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
-import { describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { reasonOf, sessionsFixture, storedTurn, turnOf, type AttachedAgent } from "./test/sessions-fixture.ts";
 import { scriptOf } from "./test/simulated-sidecar.ts";
 import { brief, send } from "./test/test-gateway.ts";
 
-const fixture = sessionsFixture();
+const fixture = sessionsFixture({ beforeAll, afterEach, afterAll });
 const attached = (): Promise<AttachedAgent> => fixture.attached();
 const newAgent = (): string => fixture.newAgent();
 

@@ -2,13 +2,13 @@ import { RefusalReason } from "@openhermit/protocol/mesh/v1/link_service";
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { sql } from "@openhermit/postgres";
 import { waitFor } from "@openhermit/testing";
-import { describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { sessionsFixture, storedTurn, turnOf } from "./test/sessions-fixture.ts";
 import { heldAnswers } from "./test/held-answers.ts";
 import { scriptOf, simulatedSidecar } from "./test/simulated-sidecar.ts";
 import { brief, send, testGateway, QUIET } from "./test/test-gateway.ts";
 
-const fixture = sessionsFixture();
+const fixture = sessionsFixture({ beforeAll, afterEach, afterAll });
 
 describe("a sidecar that attaches again", () => {
   test.each(["still running", "queued again"])("goes on with the turn in its ledger that is %s", async (meanwhile) => {

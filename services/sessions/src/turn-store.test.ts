@@ -3,7 +3,7 @@ import { joinSql, rawSql } from "@openhermit/postgres";
 import { DisconnectPolicy, TranscriptEntrySchema, TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { create } from "@bufbuild/protobuf";
 import { array, assert, asyncProperty, boolean, constant, constantFrom, integer, oneof, record } from "fast-check";
-import { expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { storeTurn } from "./new-turn-store.ts";
 import { adoptTurns, loseTurns } from "./recovery-store.ts";
 import { ownChat, sessionKey } from "./session-key.ts";
@@ -15,7 +15,7 @@ import { turnUpdateStatement } from "./turn-ingest-store.ts";
 import { cancelTurn, claimTurns, failQueued, findTurn, giveBackOffers, repeatOffers } from "./turn-store.ts";
 import { advanceTurn, type TurnProgress, type TurnTransition } from "./turn.ts";
 
-const fixture = sessionsFixture();
+const fixture = sessionsFixture({ beforeAll, afterEach, afterAll });
 const GATEWAY = "gateway";
 
 /** A turn that waits, of a session and an agent of its own. */

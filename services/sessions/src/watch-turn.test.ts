@@ -1,12 +1,12 @@
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { waitFor } from "@openhermit/testing";
-import { describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { reasonOf, sessionsFixture, storedTurn, turnOf } from "./test/sessions-fixture.ts";
 import { scriptOf } from "./test/simulated-sidecar.ts";
 import { brief, send, watch } from "./test/test-gateway.ts";
 import { createTurnHub } from "./turn-hub.ts";
 
-const fixture = sessionsFixture();
+const fixture = sessionsFixture({ beforeAll, afterEach, afterAll });
 
 describe("whoever joins in the middle", () => {
   test("gets the turn, the complete steps, the text so far, then the rest", async () => {

@@ -13,6 +13,7 @@ export function heldAnswers(database: Database): HeldAnswers {
   return {
     database: {
       ...database,
+      // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as Queryable.query
       async query<Row>(statement: Parameters<Database["query"]>[0]) {
         const at = gate !== undefined && statement.text.includes(gate.text) ? gate : undefined;
         const answer = await database.query<Row>(statement);

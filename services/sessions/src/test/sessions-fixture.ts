@@ -1,7 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import type { Turn } from "@openhermit/protocol/sessions/v1/session";
 import { testDatabase, waitFor, type TestDatabase } from "@openhermit/testing";
-import { afterAll, afterEach, beforeAll } from "vitest";
 import { sessionsMigrations } from "../migrations.ts";
 import { simulatedSidecar, type SimulatedSidecar } from "./simulated-sidecar.ts";
 import { QUIET, testGateway, type TestGateway, type WatchedTurn } from "./test-gateway.ts";
@@ -23,8 +22,15 @@ export interface SessionsFixture {
   attached(gateway?: TestGateway): Promise<AttachedAgent>;
 }
 
+/** Where a test file registers what happens before and after its tests. */
+export interface Hooks {
+  beforeAll(work: () => Promise<void>): void;
+  afterEach(work: () => Promise<void>): void;
+  afterAll(work: () => Promise<void> | undefined): void;
+}
+
 /** Registers the database of a test file. */
-export function sessionsFixture(): SessionsFixture {
+export function sessionsFixture({ beforeAll, afterEach, afterAll }: Hooks): SessionsFixture {
   let db: TestDatabase | undefined;
   const open: TestGateway[] = [];
   let agents = 0;

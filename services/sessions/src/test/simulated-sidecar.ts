@@ -14,17 +14,12 @@ import {
   type TranscriptEntry,
 } from "@openhermit/protocol/sessions/v1/session";
 import { waitFor } from "@openhermit/testing";
-import type { TestGateway } from "./test-gateway.ts";
+import type { LinkedSidecar, TestGateway } from "./test-gateway.ts";
 
 type Entry = TranscriptEntry["entry"];
 
 /** A sidecar in the test's own hands: it does nothing by itself. */
-export interface SimulatedSidecar {
-  readonly agentIds: readonly string[];
-  /** Everything it was offered, oldest first. */
-  readonly offers: RunTurn[];
-  /** The turns it was asked to end. */
-  readonly cancels: { turnId: string; reason: string }[];
+export interface SimulatedSidecar extends LinkedSidecar {
   /** Attaches, with these turns in the ledger. Returns what it was told. */
   attach(gateway: TestGateway, ledger?: { turnId: string; attempt: number }[]): Promise<{ deadTurnIds: string[] }>;
   detach(): void;
@@ -35,8 +30,6 @@ export interface SimulatedSidecar {
   publish(...said: (TurnChange | TranscriptEntry)[]): Promise<void>;
   show(turn: RunTurn, step: number, text: string): void;
   showToolCall(turn: RunTurn, callId: string): void;
-  /** Whether offers are delivered though nothing comes of them, as on a link that has just broken. */
-  deaf: boolean;
 }
 
 /** The entries and changes of one turn, with positions in order. */

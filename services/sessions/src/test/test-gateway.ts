@@ -8,6 +8,7 @@ import {
 } from "@connectrpc/connect";
 import { MeshError } from "@openhermit/errors";
 import { create } from "@bufbuild/protobuf";
+import type { RunTurn } from "@openhermit/protocol/mesh/v1/link_service";
 import { joinSql, rawSql, sql, type Database } from "@openhermit/postgres";
 import { DisconnectPolicy, type Turn, type TurnEvent } from "@openhermit/protocol/sessions/v1/session";
 import { SendMessageRequestSchema, SessionService } from "@openhermit/protocol/sessions/v1/session_service";
@@ -15,7 +16,17 @@ import { testLog } from "@openhermit/testing";
 import { createSessionsService } from "../sessions-service.ts";
 import type { SessionsService, TurnBatch } from "../sessions-ports.ts";
 import type { SessionsTiming } from "../timing.ts";
-import type { SimulatedSidecar } from "./simulated-sidecar.ts";
+
+/** What a gateway sees of a sidecar. */
+export interface LinkedSidecar {
+  readonly agentIds: readonly string[];
+  /** Everything it was offered, oldest first. */
+  readonly offers: RunTurn[];
+  /** The turns it was asked to end. */
+  readonly cancels: { turnId: string; reason: string }[];
+  /** Whether offers are lost on the way, as on a link that has just broken. */
+  deaf: boolean;
+}
 
 /** One gateway's sessions service, with a mesh side made of simulated sidecars. */
 export interface TestGateway {
@@ -23,8 +34,8 @@ export interface TestGateway {
   readonly client: Client<typeof SessionService>;
   /** What fleet says of agents; `ready` unless set. */
   readonly agentStates: Map<string, "unknown" | "stopped">;
-  link(sidecar: SimulatedSidecar): void;
-  unlink(sidecar: SimulatedSidecar): void;
+  link(sidecar: LinkedSidecar): void;
+  unlink(sidecar: LinkedSidecar): void;
   /** Stores the statements of the batch as one statement, as the mesh does, and tells of it. */
   flush(batch: TurnBatch): Promise<void>;
   /** Only stores. */
@@ -69,9 +80,9 @@ export function testGateway(options: {
   now?: () => number;
 }): TestGateway {
   const { database, timing = {}, now } = options;
-  const links = new Set<SimulatedSidecar>();
+  const links = new Set<LinkedSidecar>();
   const agentStates = new Map<string, "unknown" | "stopped">();
-  const hosting = (agentId: string): SimulatedSidecar | undefined =>
+  const hosting = (agentId: string): LinkedSidecar | undefined =>
     [...links].findLast((sidecar) => sidecar.agentIds.includes(agentId));
   gateways += 1;
   const service = createSessionsService({
