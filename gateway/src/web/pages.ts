@@ -78,7 +78,7 @@ export function loginPage(reason?: string): string {
         <h2>Log in</h2>
         <p>Open the login link that <code>bin/hermit up</code> printed. It works once.</p>
         <p>Ask for another one on the machine where the gateway runs:</p>
-        <pre><code>curl -X POST -H "authorization: Bearer $(cat .openhermit/operator-token)" http://127.0.0.1:8780/login-links</code></pre>
+        <pre><code>bin/hermit login</code></pre>
       </main>`,
     false,
   );
