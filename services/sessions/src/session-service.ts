@@ -1,7 +1,7 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { Database } from "@openhermit/postgres";
 import { SessionService } from "@openhermit/protocol/sessions/v1/session_service";
-import { childOf, formatTraceparent, newTraceContext, parseTraceparent } from "@openhermit/telemetry";
+import { formatTraceparent, newTraceContext, parseTraceparent } from "@openhermit/telemetry";
 import type { CancelTurn } from "./cancel-turn.ts";
 import type { SendMessage } from "./send-message.ts";
 import { decodePageToken, encodePageToken, toSessionMessage } from "./session-proto.ts";
@@ -100,8 +100,8 @@ function nameOf(caller: Caller): string {
   }
 }
 
-/** The trace of the call; the gateway has put its own span there. */
+/** The span of the call, which the gateway has put into the header. */
 function traceparentOf(context: HandlerContext): string {
-  const parent = parseTraceparent(context.requestHeader.get("traceparent") ?? undefined);
-  return formatTraceparent(parent === undefined ? newTraceContext() : childOf(parent));
+  const span = parseTraceparent(context.requestHeader.get("traceparent") ?? undefined);
+  return formatTraceparent(span ?? newTraceContext());
 }

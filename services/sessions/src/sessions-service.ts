@@ -72,7 +72,11 @@ export function createSessionsService(options: SessionsServiceOptions): Sessions
     routes: (router) => registerSessionService(router, { database, caller, hub, sendMessage, cancelTurn }),
     async start() {
       if (closing || tasks.length > 0) return;
-      const onError = (error: unknown): void => log.warn({ err: error }, "task of the sessions failed, retrying");
+      const onError = (error: unknown): void => {
+        // The gateway says itself that its database is away.
+        const level = database.status().ready ? "warn" : "debug";
+        log[level]({ err: error }, "task of the sessions failed, retrying");
+      };
       const dispatchTask = createPeriodicTask({
         name: "dispatch-queued-turns",
         periodMs: timing.dispatchPeriodMs,

@@ -94,8 +94,12 @@ export function createTurnDispatcher(options: {
   const hungry = new Set<string>();
   /** Turns under way that were asked to end. */
   const cancels = new Map<string, string>();
+  /** Offers that are to be given back, in one statement. */
+  const returning: TurnAttempt[] = [];
   const wokenAgents = new Set<string>();
   const wokenSessions = new Map<string, string>();
+  /** How many turns have ended of agents that take no more for now: so many may be offered. */
+  const freedPlaces = new Map<string, number>();
   let claiming = false;
   let closed = false;
 
@@ -145,8 +149,10 @@ export function createTurnDispatcher(options: {
 
   /** Until that is stored the turn stays in hand, so a failure is found as an offer that is overdue. */
   const giveBack = (offered: TurnAttempt): void => {
-    serial(async () => settle(await giveBackOffers(database, [offered], LOSS_ERRORS))).catch((error: unknown) =>
-      log.warn({ err: error, turn_id: offered.turnId }, "offer not given back"),
+    returning.push(offered);
+    if (returning.length > 1) return;
+    serial(async () => settle(await giveBackOffers(database, returning.splice(0), LOSS_ERRORS))).catch(
+      (error: unknown) => log.warn({ err: error }, "offers not given back"),
     );
   };
 
@@ -165,7 +171,11 @@ export function createTurnDispatcher(options: {
     claimSoon();
   };
 
+  const hasWork = (): boolean => wokenAgents.size + wokenSessions.size + freedPlaces.size > 0;
+
   const claimOnce = async (): Promise<void> => {
+    const freed = [...freedPlaces].filter(([agentId]) => ports.hasLink(agentId));
+    freedPlaces.clear();
     const agentIds = [...wokenAgents].filter(canOffer);
     wokenAgents.clear();
     const sessions = [...wokenSessions].filter(([, agentId]) => canOffer(agentId));
@@ -177,6 +187,9 @@ export function createTurnDispatcher(options: {
       for (const turn of await claimTurns(database, gatewayId, agents, sessionIds, sessionIds.length)) take(turn);
       // What waits behind a turn in hand is found at its end.
       for (const sessionId of sessionIds) if (live.hasSession(sessionId)) waiting.add(sessionId);
+    }
+    for (const [agentId, places] of freed) {
+      for (const turn of await claimTurns(database, gatewayId, [agentId], undefined, places)) take(turn);
     }
     if (agentIds.length > 0) {
       const claimed = await claimTurns(database, gatewayId, agentIds, undefined, CLAIM_LIMIT);
@@ -193,7 +206,7 @@ export function createTurnDispatcher(options: {
 
   const claim = async (): Promise<void> => {
     try {
-      while (!closed && wokenAgents.size + wokenSessions.size > 0) await serial(claimOnce);
+      while (!closed && hasWork()) await serial(claimOnce);
     } catch (error) {
       // The periodic task finds what is queued.
       log.warn({ err: error }, "queued turns not claimed");
@@ -203,7 +216,7 @@ export function createTurnDispatcher(options: {
   };
 
   const claimSoon = (): void => {
-    if (claiming || closed || wokenAgents.size + wokenSessions.size === 0) return;
+    if (claiming || closed || !hasWork()) return;
     claiming = true;
     void claim();
   };
@@ -264,8 +277,7 @@ export function createTurnDispatcher(options: {
       const { turnId, agentId, sessionId } = turn;
       release(turnId);
       if (waiting.has(sessionId)) wokenSessions.set(sessionId, agentId);
-      // A place has become free.
-      if (pausedUntil.delete(agentId)) wokenAgents.add(agentId);
+      if (pausedUntil.has(agentId)) freedPlaces.set(agentId, (freedPlaces.get(agentId) ?? 0) + 1);
       claimSoon();
     },
 

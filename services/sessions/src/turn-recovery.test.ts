@@ -261,6 +261,39 @@ describe("an offer", () => {
     await first.done;
     expect(await sidecar.offer(2)).toMatchObject({ turnId: refused.turnId, attempt: 2 });
   });
+
+  test("to an agent that runs one turn at a time costs a few statements a turn, however many wait, oldest first", async () => {
+    const gateway = fixture.gateway();
+    const agentId = fixture.newAgent();
+    const streams: ReturnType<typeof send>[] = [];
+    for (let i = 0; i < 40; i++) {
+      const stream = send(gateway, agentId, `${i}`);
+      streams.push(stream);
+      await turnOf(stream);
+    }
+    const sidecar = simulatedSidecar([agentId]);
+    await sidecar.attach(gateway);
+    const refuseFrom = async (index: number): Promise<void> => {
+      for (const { turnId, attempt } of sidecar.offers.slice(index)) {
+        gateway.service.turnRefused(turnId, attempt, RefusalReason.BUSY, "one at a time");
+      }
+      await waitFor(() => gateway.service.counts().live <= 1, { what: "the refused turns to be queued" });
+    };
+    await sidecar.offer(39);
+    await refuseFrom(1);
+    const before = fixture.database.statementCount();
+    let run = await sidecar.offer(0);
+    const order: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      order.push(run.message);
+      const offers = sidecar.offers.length;
+      sidecar.accept(run);
+      await sidecar.publish(scriptOf(run).end(TurnState.SUCCEEDED));
+      run = await sidecar.offer(offers);
+    }
+    expect(order).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`));
+    expect(fixture.database.statementCount() - before).toBeLessThanOrEqual(20 * 4);
+  });
 });
 
 describe("a queued turn", () => {

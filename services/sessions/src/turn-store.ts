@@ -71,7 +71,7 @@ export async function claimTurns(
           SELECT FROM sessions.turns e
           WHERE e.agent_id = q.agent_id AND e.session_id = q.session_id AND e.state < 4 AND e.number < q.number
         )
-      ORDER BY q.queue_time, q.id LIMIT ${limit}::bigint FOR UPDATE SKIP LOCKED
+      ORDER BY q.create_time, q.id LIMIT ${limit}::bigint FOR UPDATE SKIP LOCKED
     )
     UPDATE sessions.turns AS t
     SET state = 2, attempt = t.attempt + 1, gateway_id = ${gatewayId}, owner_time = now()
