@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { startFleet } from "./fixture/running-fleet.ts";
 import { envelope, openSession, post2 } from "./fixture/raw-call.ts";
-const fleet = await startFleet({ manifest: "agents:\n  one: {model: offline/echo}\n" });
+const fleet = await startFleet({ env: {}, manifest: "agents:\n  one: {model: offline/echo}\n" });
 try {
   const bearer = { authorization: `Bearer ${readFileSync(fleet.home + "/operator-token", "utf8").trim()}` };
   const SEND = "/openhermit.sessions.v1.SessionService/SendMessage";
+  console.log(fleet.gatewayPid());
   const session = openSession(fleet.url);
   const t = async (name: string, h: object, b: Buffer) => {
     const s = performance.now();
