@@ -61,6 +61,8 @@ export function createControlConnection(options: {
   let attempt: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let ended = false;
+  /** The last statement handed to each connection: pg takes the next one when this one is done. */
+  const lastStatement = new WeakMap<Client, Promise<unknown>>();
 
   const guarded = (work: () => void): void => {
     try {
@@ -79,9 +81,16 @@ export function createControlConnection(options: {
     for (const watcher of watchers) guarded(() => watcher(current));
   };
 
+  const run = (target: Client, statement: string): Promise<unknown> => {
+    const before = lastStatement.get(target) ?? Promise.resolve();
+    const result = before.catch(() => undefined).then(() => target.query(statement));
+    lastStatement.set(target, result);
+    return result;
+  };
+
   const subscribe = async (target: Client, listener: Listener): Promise<void> => {
     try {
-      await target.query(`LISTEN ${quoteName(listener.channel)}`);
+      await run(target, `LISTEN ${quoteName(listener.channel)}`);
       if (client === target && listeners.has(listener)) guarded(() => listener.onSubscribed?.());
     } catch (error) {
       // The connection is gone; the next one subscribes again.
@@ -108,7 +117,7 @@ export function createControlConnection(options: {
     }, heartbeatMs);
     hang.unref();
     try {
-      await target.query("SELECT 1");
+      await run(target, "SELECT 1");
       if (client === target) schedule(heartbeatMs, () => void beat(target));
     } catch (error) {
       lost(target, error);
@@ -176,7 +185,7 @@ export function createControlConnection(options: {
         close() {
           listeners.delete(listener);
           if (client === undefined || [...listeners].some((other) => other.channel === channel)) return;
-          client.query(`UNLISTEN ${quoteName(channel)}`).catch(() => undefined);
+          run(client, `UNLISTEN ${quoteName(channel)}`).catch(() => undefined);
         },
       };
     },

@@ -2,6 +2,9 @@ import { testDatabase, type TestDatabase } from "@openhermit/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { isUniqueViolation, rawSql, sql } from "./index.ts";
 
+const warnings: string[] = [];
+process.on("warning", (warning) => warnings.push(warning.message));
+
 let db: TestDatabase;
 beforeAll(async () => {
   db = await testDatabase([]);
@@ -114,4 +117,22 @@ test("listeners hear what is announced in a committed transaction, and nothing a
   other.close();
   expect(heard).toEqual(["one", "two"]);
   expect(subscribed).toBe(1);
+});
+
+test("many listeners at once give one connection one statement at a time", async () => {
+  // pg warns of a second statement, and its next version refuses it. It warns once a process, so this looks from the start.
+  const channels = Array.from({ length: 5 }, (_, i) => `channel ${i}`);
+  const subscriptions = await Promise.all(
+    channels.map((channel) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const subscription = db.database.listen(channel, () => undefined, resolve);
+      return promise.then(() => subscription);
+    }),
+  );
+  for (const subscription of subscriptions) subscription.close();
+  const { promise: again, resolve } = Promise.withResolvers<void>();
+  const last = db.database.listen("channel 0", () => undefined, resolve);
+  await again;
+  last.close();
+  expect(warnings).toEqual([]);
 });

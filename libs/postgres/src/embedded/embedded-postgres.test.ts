@@ -183,6 +183,38 @@ test.runIf(isRoot)(
   },
 );
 
+test.runIf(isRoot)("a home that was removed and made again gets a new database, and the old one goes", async () => {
+  await chmod(home.path, 0o700);
+  const directory = join(home.path, "postgres");
+  const first = await start();
+  await ask(first.url, sql`CREATE TABLE t AS SELECT 7 AS n`);
+  const data = await dataOf(directory);
+  const pid = await postmasterPid(data);
+  // As after kill -9 of all but the server: it still runs.
+  await rm(directory, { recursive: true });
+  const second = await start();
+  expect(await ask(second.url, sql`SELECT to_regclass('t') AS t`)).toEqual([{ t: null }]);
+  expect(await isRunning(pid)).toBe(false);
+  await expect(stat(join(data, ".."))).rejects.toMatchObject({ code: "ENOENT" });
+  await second.stop();
+  await first.stop();
+  await rm(join(await dataOf(directory), ".."), { recursive: true });
+});
+
+test("a database that is gone is named, and not silently replaced by an empty one", async () => {
+  const first = await start();
+  await first.stop();
+  const data = await dataOf(join(home.path, "postgres"));
+  await rm(data, { recursive: true });
+  await expect(start()).rejects.toMatchObject({
+    reason: "EMBEDDED_POSTGRES_GONE",
+    message: `the embedded database is no longer in ${data}`,
+  });
+  await rm(join(home.path, "postgres/server.json"));
+  const again = await start();
+  await again.stop();
+});
+
 test.runIf(isRoot)("who may pass and read is told by the modes of the whole path", async () => {
   const account = { uid: 12345, gid: 12345 };
   const folder = join(home.path, "a", "b");

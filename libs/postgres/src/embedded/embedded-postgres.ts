@@ -1,4 +1,4 @@
-import { MeshError, toError } from "@openhermit/errors";
+import { failedPrecondition, MeshError, toError } from "@openhermit/errors";
 import { createBackoff } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
 import { Client } from "pg";
@@ -42,7 +42,7 @@ const WATCH_MS = 500;
  * to /var/lib/openhermit, and `server.json` in the directory says where.
  *
  * Errors (failed_precondition): HOME_NOT_WRITABLE, DISK_FULL, EMBEDDED_POSTGRES_UNSUPPORTED, EMBEDDED_POSTGRES_ACCOUNT,
- * EMBEDDED_POSTGRES_OWNER, EMBEDDED_POSTGRES_FAILED with the server's own words.
+ * EMBEDDED_POSTGRES_OWNER, EMBEDDED_POSTGRES_GONE, EMBEDDED_POSTGRES_FAILED with the server's own words.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { directory, log, durable = true, maxConnections = 100, onProgress = () => undefined } = options;
@@ -50,11 +50,12 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const files = await atPlace(directory, () => openServerFiles(directory));
   const copies = files.account === undefined ? directory : SHARED_DIRECTORY;
   const binaries = await atPlace(copies, () => serverBinaries(files.account, copies, onProgress));
-  if (!isInside(files.record.data, directory)) await removeOrphans(log);
+  if (!isInside(files.record.data, directory)) await removeOrphans(directory, files.record, log);
   const { record } = files;
 
   let running = await atPlace(record.data, async () => {
     if (!(await isCluster(record.data))) {
+      if (record.ready) throw databaseGone(files);
       onProgress("creating the embedded database");
       await createCluster(binaries, files, durable);
     }
@@ -66,11 +67,16 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   } else {
     log.info({ pid: running.pid, port: running.port, data: record.data }, "embedded postgres taken over");
   }
-  if (record.port !== running.port || !record.ready) {
-    record.port = running.port;
-    if (!record.ready) await createDatabaseOnce(files);
-    record.ready = true;
-    await atPlace(directory, files.save);
+  try {
+    if (record.port !== running.port || !record.ready) {
+      record.port = running.port;
+      if (!record.ready) await createDatabaseOnce(files);
+      record.ready = true;
+      await atPlace(directory, files.save);
+    }
+  } catch (error) {
+    await stopPostmaster(running, record.data);
+    throw error;
   }
   const watch = watchPostmaster(running, binaries, files, settings, log);
   let stopping: Promise<void> | undefined;
@@ -85,6 +91,12 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
       return stopping;
     },
   };
+}
+
+function databaseGone({ record, recordFile }: ServerFiles): MeshError {
+  return failedPrecondition("EMBEDDED_POSTGRES_GONE", `the embedded database is no longer in ${record.data}`, {
+    hint: `Put it back, or remove ${recordFile} to begin with an empty one.`,
+  });
 }
 
 function serverUrl({ record }: ServerFiles, database: string): string {

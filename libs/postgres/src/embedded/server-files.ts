@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { chmod, chown, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { canPass, serverAccount, type Account } from "./server-account.ts";
@@ -6,8 +6,8 @@ import { canPass, serverAccount, type Account } from "./server-account.ts";
 /** For data and programs that the server's account could not reach in the home. */
 export const SHARED_DIRECTORY = "/var/lib/openhermit";
 
-/** In a folder of {@link SHARED_DIRECTORY}: the directory of the server it belongs to. */
-export const HOME_FILE = "home";
+/** In a folder of {@link SHARED_DIRECTORY}: the directory of the server it belongs to, and that directory's disk. */
+const HOME_FILE = "home";
 
 /** What is remembered of an embedded server between its starts, in `<directory>/server.json` (0600). */
 export interface ServerRecord {
@@ -24,6 +24,8 @@ export interface ServerRecord {
 export interface ServerFiles {
   readonly account: Account | undefined;
   readonly record: ServerRecord;
+  /** Where the record stands. */
+  readonly recordFile: string;
   readonly logFile: string;
   /** Remembers changes of the record. */
   save(): Promise<void>;
@@ -59,6 +61,7 @@ export async function openServerFiles(directory: string): Promise<ServerFiles> {
   const files: ServerFiles = {
     account,
     record,
+    recordFile,
     logFile: join(directory, "server.log"),
     async save() {
       await writeFile(`${recordFile}.new`, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
@@ -69,10 +72,23 @@ export async function openServerFiles(directory: string): Promise<ServerFiles> {
     await files.save();
     // After the record, for without one the data would count as left behind.
     if (!isInside(record.data, directory)) {
-      await writeFile(join(dirname(record.data), HOME_FILE), directory, { mode: 0o600 });
+      const owner = `${directory}\n${await diskOf(directory)}\n`;
+      await writeFile(join(dirname(record.data), HOME_FILE), owner, { mode: 0o600 });
     }
   }
   return files;
+}
+
+/** Whose data stand in a folder of {@link SHARED_DIRECTORY}; empty words when it does not say. */
+export async function ownerOf(place: string): Promise<{ directory: string; disk: string }> {
+  const text = await readFile(join(place, HOME_FILE), "utf8").catch(() => "");
+  const [directory = "", disk = ""] = text.split("\n");
+  return { directory, disk };
+}
+
+/** What tells the disk that holds the folder from another one mounted at the same path. */
+export async function diskOf(directory: string): Promise<string> {
+  return String((await stat(directory)).dev);
 }
 
 async function readRecord(file: string): Promise<ServerRecord | undefined> {
@@ -86,10 +102,10 @@ async function readRecord(file: string): Promise<ServerRecord | undefined> {
 
 async function placeData(account: Account | undefined, directory: string): Promise<string> {
   if (await canPass(account, directory)) return join(directory, "data");
-  const hash = createHash("sha256").update(directory).digest("hex").slice(0, 16);
-  const place = join(SHARED_DIRECTORY, hash);
+  // A name of its own for each new home: what an earlier home at this path left there is not its database.
+  const place = join(SHARED_DIRECTORY, randomBytes(8).toString("hex"));
   await mkdir(SHARED_DIRECTORY, { recursive: true, mode: 0o755 });
-  await mkdir(place, { recursive: true, mode: 0o700 });
+  await mkdir(place, { mode: 0o700 });
   if (account !== undefined) await chown(place, account.uid, account.gid);
   return join(place, "data");
 }
