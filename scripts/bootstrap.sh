@@ -6,77 +6,141 @@
 
 say() { printf 'openhermit: %s\n' "$*" >&2; }
 
-# node_is_new FILE: whether that node is 24 or newer.
-node_is_new() {
-  major=$("$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null) || return 1
-  [ "$major" -ge 24 ] 2>/dev/null
-}
-
-# find_node ROOT: sets node_file. Asking a node for its version costs 40 ms, so the answer is kept in .cache
-# and used for as long as that file is not newer than the answer.
-find_node() {
-  kept=$1/.cache/node-path
-  if [ -r "$kept" ]; then
-    read -r node_file < "$kept" || node_file=
-    if [ -n "$node_file" ] && [ -x "$node_file" ] && [ ! "$node_file" -nt "$kept" ]; then return 0; fi
-  fi
-  node_file=$(command -v node || true)
-  if [ -z "$node_file" ]; then
-    say 'Node.js is not on PATH. Install Node 20 or newer, then run this again.'
-    exit 1
-  fi
-  if ! node_is_new "$node_file"; then
-    say "Node $("$node_file" --version) is on PATH; fetching Node 24 with npx (about 5 s, once) ..."
-    node_file=$(npx --yes --package=node@24 -- sh -c 'command -v node' 2>/dev/null) || node_file=
-    if [ -z "$node_file" ] || ! node_is_new "$node_file"; then
-      say 'Node 24 could not be fetched from the npm registry.'
-      say 'Check the network, or put a Node of at least 24 on PATH, then run this again.'
-      exit 1
-    fi
-  fi
-  if mkdir -p "$1/.cache" 2>/dev/null; then
-    (printf '%s\n' "$node_file" > "$kept") 2>/dev/null || true
-  fi
-}
-
-# install_dependencies ROOT: npm ci when needed, once at a time.
-install_dependencies() {
-  stamp=$1/node_modules/.package-lock.json
-  [ -f "$stamp" ] && [ ! "$1/package-lock.json" -nt "$stamp" ] && return 0
-  mkdir -p "$1/.cache" || { say "$1 is not writable; the dependencies can't be installed there."; exit 1; }
-  lock=$1/.cache/install.lock
-  while ! (set -C; printf '%s\n' "$$" > "$lock") 2>/dev/null; do
-    owner=$(cat "$lock" 2>/dev/null || true)
-    if [ -z "$owner" ] || ! kill -0 "$owner" 2>/dev/null; then rm -f "$lock"; continue; fi
-    say "waiting for process $owner, which installs the dependencies ..."
-    sleep 1
-  done
-  trap 'rm -f "$lock"' EXIT
-  trap 'rm -f "$lock"; exit 130' INT TERM
-  if [ ! -f "$stamp" ] || [ "$1/package-lock.json" -nt "$stamp" ]; then
-    say 'installing dependencies with npm ci (about half a minute, once) ...'
-    if ! (cd "$1" && npm ci --no-fund --no-audit --loglevel=error >&2); then
-      say "npm ci failed. Its words stand above; when they are mended, run this again."
-      exit 1
-    fi
-    touch "$stamp"
-    say 'dependencies are installed.'
-  fi
-  rm -f "$lock"
-  trap - EXIT INT TERM
-}
-
-# use_node ROOT: puts a Node of at least 24 first on PATH.
-use_node() {
-  find_node "$1"
-  PATH=$(dirname "$node_file"):$PATH
-  export PATH
-}
-
 bootstrap() {
   use_node "$1"
   install_dependencies "$1"
   # Compiled sources are kept between starts: a warm cache makes running TypeScript natively free.
   NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$1/.cache/node}
   export NODE_COMPILE_CACHE
+}
+
+# use_node ROOT: puts a Node of at least 24 first on PATH.
+use_node() {
+  if ! kept_node "$1"; then
+    given_node=$(command -v node || true)
+    if [ -z "$given_node" ]; then
+      say 'Node.js is not on PATH. Install Node 20 or newer, then run this again.'
+      exit 1
+    fi
+    if node_is_new "$given_node"; then
+      node_file=$given_node
+    elif [ -w "$1" ]; then
+      alone "$1" fetch_node
+    else
+      fetch_node "$1"
+    fi
+    if mkdir -p "$1/.cache" 2>/dev/null; then
+      (printf '%s\n' "$node_file" > "$1/.cache/node-path") 2>/dev/null || true
+    fi
+  fi
+  PATH=$(dirname "$node_file"):$PATH
+  export PATH
+}
+
+# kept_node ROOT: sets node_file to the answer of an earlier start, for asking a node for its version costs 40 ms.
+# It holds for as long as that file is not newer than the answer.
+kept_node() {
+  [ -r "$1/.cache/node-path" ] && read -r node_file < "$1/.cache/node-path" &&
+    [ -n "$node_file" ] && [ -x "$node_file" ] && [ ! "$node_file" -nt "$1/.cache/node-path" ]
+}
+
+# node_is_new FILE: whether that node is 24 or newer.
+node_is_new() {
+  major=$("$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null) || return 1
+  [ "$major" -ge 24 ] 2>/dev/null
+}
+
+# fetch_node ROOT: sets node_file to a Node 24 of the npm registry, which npx keeps in its cache.
+fetch_node() {
+  kept_node "$1" && return 0
+  need_npm npx
+  say "Node $("$given_node" --version) is on PATH; fetching Node 24 with npx (about 5 s, once) ..."
+  node_file=$(cd "$1" && npx --yes --loglevel=error --package=node@24 -- sh -c 'command -v node') || node_file=
+  if [ -z "$node_file" ] || ! node_is_new "$node_file"; then
+    say 'Node 24 could not be fetched from the npm registry.'
+    say 'Check the network, or put a Node of at least 24 on PATH, then run this again.'
+    exit 1
+  fi
+}
+
+# installed ROOT: whether the dependencies are there and not older than the lock file.
+installed() {
+  [ -f "$1/node_modules/.package-lock.json" ] && [ ! "$1/package-lock.json" -nt "$1/node_modules/.package-lock.json" ]
+}
+
+install_dependencies() { installed "$1" || alone "$1" npm_ci; }
+
+npm_ci() {
+  installed "$1" && return 0
+  need_npm npm
+  say 'installing dependencies with npm ci (about half a minute, once) ...'
+  (cd "$1" && exec npm ci --no-fund --no-audit --loglevel=error) >&2 &
+  installer=$!
+  # The lock holds as long as one of the two runs: npm outlives this shell when that is killed with -9.
+  printf '%s %s\n' "$$" "$installer" > "$lock/owners"
+  if ! wait "$installer"; then
+    say 'npm ci failed. Its words stand above; when they are mended, run this again.'
+    exit 1
+  fi
+  installer=
+  touch "$1/node_modules/.package-lock.json"
+  say 'dependencies are installed.'
+}
+
+need_npm() {
+  command -v "$1" >/dev/null && return 0
+  say "$1 is not on PATH. Install npm, which comes with Node.js, then run this again."
+  exit 1
+}
+
+# alone ROOT COMMAND: runs COMMAND ROOT while no other start of this clone fetches or installs.
+alone() {
+  lock=$1/.cache/install.lock
+  if ! mkdir -p "$1/.cache" 2>/dev/null || [ ! -w "$1/.cache" ] || [ ! -w "$1" ]; then
+    say "$1 is not writable, so its dependencies can't be installed there. Make it writable, or use a clone of your own."
+    exit 1
+  fi
+  told=
+  nobody=0
+  while ! mkdir "$lock" 2>/dev/null; do
+    owners=$(cat "$lock/owners" 2>/dev/null || true)
+    if any_runs $owners; then
+      if [ -z "$told" ]; then
+        say "waiting for another start, process ${owners%% *}, which installs the dependencies (if it does not, remove $lock) ..."
+      fi
+      told=1
+      nobody=0
+    else
+      # Twice, for an owner writes its number a moment after it has taken the lock.
+      nobody=$((nobody + 1))
+      if [ "$nobody" -gt 1 ]; then rm -rf "$lock"; fi
+    fi
+    sleep 1
+  done
+  installer=
+  trap 'rm -rf "$lock"' EXIT
+  trap 'end_install 130' INT
+  trap 'end_install 143' TERM HUP
+  printf '%s\n' "$$" > "$lock/owners"
+  "$2" "$1"
+  rm -rf "$lock"
+  trap - EXIT INT TERM HUP
+}
+
+# any_runs PID...: whether one of the processes runs.
+any_runs() {
+  for pid in "$@"; do
+    if kill -0 "$pid" 2>/dev/null || [ -d "/proc/$pid" ]; then return 0; fi
+  done
+  return 1
+}
+
+# end_install CODE: ends npm, which does not hear the terminal's Ctrl-C, and then this shell.
+end_install() {
+  trap '' INT TERM HUP
+  if [ -n "$installer" ]; then
+    kill -TERM "$installer" 2>/dev/null || true
+    wait "$installer" 2>/dev/null || true
+  fi
+  exit "$1"
 }
