@@ -13,6 +13,7 @@ import type { Log } from "@openhermit/telemetry";
 
 import { isLoopback } from "./loopback.ts";
 import { peekProtocol, type Protocol } from "./protocol-peek.ts";
+import { releaseUnread } from "./release-unread.ts";
 import { createStallGuard } from "./stall-guard.ts";
 
 /** Serves one request, of HTTP/1.1 or HTTP/2. */
@@ -72,6 +73,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const stalls = createStallGuard(options.stallTimeoutMs ?? STALL_TIMEOUT_MS);
   const handler: RequestHandler = (request, response) => {
     stalls.watch(response);
+    releaseUnread(response);
     options.handler(request, response);
   };
 

@@ -65,6 +65,8 @@ export function createRpcHandler(options: RpcOptions): RequestHandler {
     interceptors,
     requestGate: createRequestGate({ rules, verifier: options.verifier, admit: options.admit, metrics, log }),
     contextValues: (request) => createContextValues().set(peerKey, request.socket?.remoteAddress ?? ""),
+    // A misspelt field or an unknown word of an enum in JSON is refused, not passed over: what was asked for would not be done.
+    jsonOptions: { ignoreUnknownFields: false },
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,

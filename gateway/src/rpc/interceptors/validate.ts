@@ -1,7 +1,7 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator } from "@bufbuild/protovalidate";
-import type { Interceptor } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { invalidArgument } from "@openhermit/errors";
 
 import { observedStream } from "../observed-stream.ts";
@@ -49,9 +49,18 @@ export function validate(): Interceptor {
             checkText(message);
           }
         },
+        onError: unreadable,
       }),
     });
   };
+}
+
+// Connect calls bytes that are no message an internal error; they are the caller's mistake. Of a call with one request
+// message it says so before any interceptor runs.
+function unreadable(error: unknown): unknown {
+  return error instanceof ConnectError && error.code === Code.Internal && error.rawMessage.startsWith("parse binary: ")
+    ? invalidRequest([{ path: "", problem: `the message can't be read: ${error.rawMessage.slice(14)}` }])
+    : error;
 }
 
 function invalidRequest(violations: { path: string; problem: string }[]) {
