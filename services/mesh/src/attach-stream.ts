@@ -82,7 +82,9 @@ export function createAttachStreams(options: {
 
   const open = async (caller: HostedAgents, hello: Hello): Promise<{ link: SidecarLink; cursor: number }> => {
     const { sidecarId, agentIds } = caller;
-    const { instanceId, host, pid, version, ledgerId } = hello;
+    const { pid } = hello;
+    const [instanceId, host] = [storable(hello.instanceId), storable(hello.host)];
+    const [version, ledgerId] = [storable(hello.version), storable(hello.ledgerId)];
     const claim = { sidecarId, gatewayId, instanceId, ledgerId, host, pid, version, leaseMs };
     const claimed = await claimEpoch(database, claim);
     if (claimed === undefined) throw revoked(sidecarId);
@@ -157,14 +159,14 @@ export function createAttachStreams(options: {
         const { turnId, attempt, reason, detail } = message.value;
         if (!link.turns.has(turnId)) return;
         if ((link.turns.get(turnId) ?? 0) <= attempt) link.turns.delete(turnId);
-        ports.turnRefused(turnId, attempt, reason, detail);
+        ports.turnRefused(turnId, attempt, reason, storable(detail));
         return;
       }
       case "applied":
       case "rejected": {
         const { agentId, generation } = message.value;
         // An empty reason would read as applied.
-        const rejectedReason = message.case === "rejected" ? message.value.reason || "no reason given" : "";
+        const rejectedReason = message.case === "rejected" ? storable(message.value.reason) || "no reason given" : "";
         requireHosted(link, agentId);
         reports.post(`snapshot:${agentId}`, () => ports.snapshotAnswered({ agentId, generation, rejectedReason }));
         return;
@@ -218,9 +220,14 @@ async function firstHello(messages: AsyncIterator<AttachRequest>): Promise<Hello
   const first = await within(HELLO_TIMEOUT_MS, messages.next());
   if (first === undefined) throw unavailable("HELLO_TIMEOUT", `no Hello came within ${HELLO_TIMEOUT_MS / 1000} s`);
   const message = first.done === true ? undefined : first.value.message;
-  if (message?.case !== "hello" || message.value.ledgerId === "" || message.value.instanceId === "")
+  if (message?.case !== "hello" || storable(message.value.ledgerId) === "" || storable(message.value.instanceId) === "")
     throw helloExpected();
   return message.value;
+}
+
+/** The text without NUL characters, which PostgreSQL can't hold: one sidecar's words are stored together with the others'. */
+function storable(text: string): string {
+  return text.replaceAll("\0", "");
 }
 
 /** The result, or undefined when it takes longer. */
