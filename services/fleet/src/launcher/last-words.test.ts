@@ -1,17 +1,37 @@
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createLog } from "@openhermit/telemetry";
+import { temporaryDirectory } from "@openhermit/testing";
 import { expect, it } from "vitest";
 import { lastWords } from "./last-words.ts";
 
-it("takes the last lines, and of JSON the message and the error", () => {
+it("takes the last lines, and of JSON the message and the error of what is serious", () => {
   const tail = [
-    'cut {"msg":"old"}',
-    '{"level":30,"msg":"sidecar started","pid":1}',
-    '{"level":60,"msg":"ledger not opened","err":{"message":"disk full","stack":"long"}}',
+    '{"level":"info","message":"mcp server connected","tools":13}',
+    '{"level":"warn","message":"link lost","error":{"type":"ConnectError","message":"refused"}}',
+    '{"level":"fatal","message":"ledger not opened","error":{"message":"disk full","stack":"long"}}',
+    '{"level":"info","message":"sidecar stopping"}',
     "Error: boom",
     "    at main (file.ts:1:2)",
     "",
     "Node.js v24.21.0",
   ].join("\n");
-  expect(lastWords(tail, [])).toBe("sidecar started; ledger not opened: disk full; Error: boom");
+  expect(lastWords(tail, [])).toBe("link lost: refused; ledger not opened: disk full; Error: boom");
+});
+
+it("reads the log that a sidecar writes", async () => {
+  const directory = await temporaryDirectory();
+  const file = join(directory.path, "sidecar.log");
+  const destination = openSync(file, "a");
+  const log = createLog({ service: "sidecar", destination });
+  log.info("sidecar attached");
+  log.error({ err: new Error("disk full") }, "ledger not opened");
+  log.warn({ error: new Error("refused") }, "link lost");
+  log.flush();
+  closeSync(destination);
+  const words = lastWords(readFileSync(file, "utf8"), []);
+  await directory.remove();
+  expect(words).toBe("ledger not opened: disk full; link lost: refused");
 });
 
 it("strikes out secrets, known ones and what looks like one, and control characters", () => {

@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 
 const MAX_LENGTH = 300;
 const MAX_LINES = 3;
+const SERIOUS: ReadonlySet<string> = new Set(["warn", "error", "fatal"]);
 
 /** What looks like a credential, whoever wrote it. */
 const SECRETS = [
@@ -14,7 +15,7 @@ const SECRETS = [
 
 /**
  * The last lines of a sidecar's log as one short sentence for the fleet view. Log lines in JSON give their message and
- * error. `secrets` and whatever looks like a credential is struck out, and so are control characters.
+ * error when they are warnings at least: what went well does not say why it ended. `secrets` and whatever looks like a credential is struck out, and so are control characters.
  */
 export function lastWords(tail: string, secrets: readonly string[]): string {
   const lines = tail
@@ -36,11 +37,12 @@ export function lastWords(tail: string, secrets: readonly string[]): string {
 function sentenceOf(line: string): string {
   if (!line.startsWith("{")) return /^at .*[:)]|^\^+$|^Node\.js v/.test(line) ? "" : line;
   try {
-    const { msg, err } = JSON.parse(line) as { msg?: unknown; err?: { message?: unknown } };
-    const parts = [msg, err?.message].filter((part) => typeof part === "string" && part !== "");
+    const { level, message, err, error = err } = JSON.parse(line) as Partial<Record<string, unknown>>;
+    if (typeof level === "string" && !SERIOUS.has(level)) return "";
+    const cause = (error as { message?: unknown } | null | undefined)?.message;
+    const parts = [message, cause].filter((part) => typeof part === "string" && part !== "");
     return parts.length === 0 ? line : parts.join(": ");
   } catch {
-    // Cut at the start of the tail.
     return line;
   }
 }

@@ -64,7 +64,9 @@ export function createSidecarHome(path: string): SidecarHome {
         const start = Math.max(offset, size - TAIL_BYTES);
         const buffer = Buffer.alloc(Math.max(0, Math.min(TAIL_BYTES, size - start)));
         const { bytesRead } = await file.read(buffer, 0, buffer.length, start);
-        return buffer.toString("utf8", 0, bytesRead);
+        const tail = buffer.toString("utf8", 0, bytesRead);
+        // What was cut is no sentence.
+        return start > offset ? tail.slice(tail.indexOf("\n") + 1) : tail;
       } finally {
         await file.close();
       }
