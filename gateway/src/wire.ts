@@ -75,6 +75,7 @@ export function wireServices(options: WireOptions): Services {
       offerTurn: (agentId, turn) => mesh.offerTurn(agentId, turn),
       cancelTurn: (agentId, turnId, reason) => mesh.cancelTurn(agentId, turnId, reason),
       hasLink: (agentId) => mesh.hasLink(agentId),
+      recordEvents: (events) => activity.append(events),
     },
   });
   const fleet = createFleetService({

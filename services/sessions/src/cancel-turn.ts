@@ -24,7 +24,7 @@ export function createCancelTurn(options: {
   return async (turnId, reason) => {
     const record = await serial(async () => {
       const cancelled = await cancelTurn(database, turnId, turnCancelled(`the turn was cancelled: ${reason}`));
-      if (cancelled !== undefined && isEnd(cancelled.turn.state)) dispatcher.settle([cancelled]);
+      if (cancelled !== undefined && isEnd(cancelled.turn.state)) dispatcher.changed([cancelled]);
       return cancelled;
     });
     if (record === undefined) {

@@ -1,5 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Database, Sql } from "@openhermit/postgres";
+import type { Event } from "@openhermit/protocol/activity/v1/event";
 import type { LedgerTurn, RefusalReason, RunTurn } from "@openhermit/protocol/mesh/v1/link_service";
 import type { Ephemeral, TurnChange } from "@openhermit/protocol/mesh/v1/outbox";
 import type { TranscriptEntry } from "@openhermit/protocol/sessions/v1/session";
@@ -23,6 +24,8 @@ export interface SessionsPorts {
   cancelTurn(agentId: string, turnId: string, reason: string): boolean;
   /** Whether a sidecar that hosts the agent is attached to this gateway. */
   hasLink(agentId: string): boolean;
+  /** Stores events of the gateway itself in the activity log. */
+  recordEvents(events: Event[]): Promise<void>;
 }
 
 /** A sidecar and the agents it hosts. */

@@ -14,6 +14,7 @@ import { createRecoverLostTurns } from "./tasks/recover-lost-turns.ts";
 import { USUAL_TIMING, type SessionsTiming } from "./timing.ts";
 import { listEntriesForAgents } from "./transcript-store.ts";
 import { createTurnDispatcher } from "./turn-dispatcher.ts";
+import { createTurnEndEvents } from "./turn-end-events.ts";
 import { createTurnHub } from "./turn-hub.ts";
 import { createTurnIngest } from "./turn-ingest.ts";
 import { createTurnRecovery } from "./turn-recovery.ts";
@@ -29,6 +30,7 @@ export function createSessionsService(options: SessionsServiceOptions): Sessions
   const live = createLiveTurns();
   const hub = createTurnHub({ maxBufferedBytes: timing.maxBufferedBytes });
   const serial = createSerial();
+  const endEvents = createTurnEndEvents({ ports, log });
   const parts = { database, gatewayId, ports, hub, live, serial, timing, now, log };
   const tasks: PeriodicTask[] = [];
   let subscription: Subscription | undefined;
@@ -46,6 +48,7 @@ export function createSessionsService(options: SessionsServiceOptions): Sessions
   };
   const dispatcher = createTurnDispatcher({
     ...parts,
+    endEvents,
     onUnlinked: (agentId) => notify({ kind: "queued", agentId }),
   });
   const cancelTurn = createCancelTurn({
@@ -111,6 +114,7 @@ export function createSessionsService(options: SessionsServiceOptions): Sessions
       dispatcher.close();
       hub.close();
       await Promise.all(tasks.map((task) => task.stop()));
+      await endEvents.close();
     },
     counts: () => ({ live: live.size, subscribers: hub.subscribers() }),
 

@@ -9,6 +9,7 @@ import type { Serial } from "./serial.ts";
 import { outboxFull, turnCancelled, turnInterrupted } from "./sessions-errors.ts";
 import type { SessionsPorts } from "./sessions-ports.ts";
 import type { SessionsTiming } from "./timing.ts";
+import type { TurnEndEvents } from "./turn-end-events.ts";
 import type { TurnHub } from "./turn-hub.ts";
 import type { TurnRecord } from "./turn-record.ts";
 import type { ClaimedTurn, LossErrors } from "./turn-row-store.ts";
@@ -49,6 +50,11 @@ export interface TurnDispatcher {
   refused(turnId: string, attempt: number, reason: RefusalReason, detail: string): void;
   /** Turns as they are stored now: shown, and taken out of hand when they have ended, wait, or run through another gateway. */
   settle(records: readonly TurnRecord[]): void;
+  /**
+   * Turns that a statement of this gateway has just changed, as it returned them: settled, and ends among them are recorded in the
+   * activity log. Every end that is not a sidecar's passes here, once: of gateways that race only one has changed the row.
+   */
+  changed(records: readonly TurnRecord[]): void;
   /** The end of a turn in hand is stored and shown. */
   ended(live: LiveTurn): void;
   /** Turns that a sidecar which attaches brings along. */
@@ -75,6 +81,7 @@ export function createTurnDispatcher(options: {
   ports: SessionsPorts;
   hub: TurnHub;
   live: LiveTurns;
+  endEvents: Pick<TurnEndEvents, "record">;
   /** For statements whose results must reach the memory in the order of their commits. */
   serial: Serial;
   timing: SessionsTiming;
@@ -83,7 +90,7 @@ export function createTurnDispatcher(options: {
   now(): number;
   log: Log;
 }): TurnDispatcher {
-  const { database, gatewayId, ports, hub, live, serial, timing, now, log } = options;
+  const { database, gatewayId, ports, hub, live, serial, endEvents, timing, now, log } = options;
   const sendings = new Set<Sending>();
   const attaches = new Map<string, number>();
   /** Sessions that may have queued turns which the end of another turn lets run. */
@@ -151,7 +158,7 @@ export function createTurnDispatcher(options: {
   const giveBack = (offered: TurnAttempt): void => {
     returning.push(offered);
     if (returning.length > 1) return;
-    serial(async () => settle(await giveBackOffers(database, returning.splice(0), LOSS_ERRORS))).catch(
+    serial(async () => changed(await giveBackOffers(database, returning.splice(0), LOSS_ERRORS))).catch(
       (error: unknown) => log.warn({ err: error }, "offers not given back"),
     );
   };
@@ -169,6 +176,11 @@ export function createTurnDispatcher(options: {
       if (waiting.has(sessionId)) wokenSessions.set(sessionId, agentId);
     }
     claimSoon();
+  };
+
+  const changed = (records: readonly TurnRecord[]): void => {
+    settle(records);
+    endEvents.record(records);
   };
 
   const hasWork = (): boolean => wokenAgents.size + wokenSessions.size + freedPlaces.size > 0;
@@ -224,7 +236,7 @@ export function createTurnDispatcher(options: {
   const fail = (offered: TurnAttempt, error: TurnError): void => {
     serial(async () => {
       const record = await failOffer(database, offered, error);
-      if (record !== undefined) settle([record]);
+      if (record !== undefined) changed([record]);
     }).catch((failure: unknown) => log.warn({ err: failure, turn_id: offered.turnId }, "turn not failed"));
   };
 
@@ -273,6 +285,7 @@ export function createTurnDispatcher(options: {
     },
 
     settle,
+    changed,
     ended(turn) {
       const { turnId, agentId, sessionId } = turn;
       release(turnId);
@@ -317,7 +330,7 @@ export function createTurnDispatcher(options: {
         const linked = stale.filter((turn) => ports.hasLink(turn.agentId));
         const unlinked = stale.filter((turn) => !ports.hasLink(turn.agentId));
         if (linked.length > 0) for (const turn of await repeatOffers(database, gatewayId, linked)) offer(turn);
-        if (unlinked.length > 0) settle(await giveBackOffers(database, unlinked, LOSS_ERRORS));
+        if (unlinked.length > 0) changed(await giveBackOffers(database, unlinked, LOSS_ERRORS));
       });
     },
     passCancel({ turnId, agentId }, reason) {

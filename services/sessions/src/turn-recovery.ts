@@ -25,7 +25,7 @@ export function createTurnRecovery(options: {
   database: Database;
   gatewayId: string;
   ports: Pick<SessionsPorts, "hasLink">;
-  dispatcher: Pick<TurnDispatcher, "attaching" | "adopt" | "settle">;
+  dispatcher: Pick<TurnDispatcher, "attaching" | "adopt" | "changed">;
   serial: Serial;
   log: Log;
 }): TurnRecovery {
@@ -44,7 +44,7 @@ export function createTurnRecovery(options: {
           adopted: made.adopt.length > 0 ? await adoptTurns(tx, gatewayId, made.adopt) : [],
         };
       });
-      dispatcher.settle(lost);
+      dispatcher.changed(lost);
       dispatcher.adopt(adopted);
       const counts = { adopted: adopted.length, lost: lost.length, dead: plan.dead.length };
       if (counts.adopted + counts.lost + counts.dead > 0) {

@@ -46,7 +46,7 @@ export function createDispatchQueuedTurns(options: {
     goneSince.set(agentId, since);
     // A restart stops the agent for a moment.
     if (now() - since < timing.goneMs) return;
-    await serial(async () => dispatcher.settle(await failQueued(database, agentId, error)));
+    await serial(async () => dispatcher.changed(await failQueued(database, agentId, error)));
   };
 
   const failUnreachable = async (): Promise<void> => {
@@ -55,7 +55,7 @@ export function createDispatchQueuedTurns(options: {
     for (const agentId of await listUnreachableAgents(database, timing.unreachableMs)) {
       if (ports.hasLink(agentId)) continue;
       const error = agentUnreachable(agentId);
-      await serial(async () => dispatcher.settle(await failOverdue(database, agentId, timing.unreachableMs, error)));
+      await serial(async () => dispatcher.changed(await failOverdue(database, agentId, timing.unreachableMs, error)));
     }
   };
 

@@ -52,7 +52,7 @@ export function createRecoverLostTurns(options: {
     for (const { turn } of lost) {
       log.warn({ turn_id: turn.id, agent_id: turn.agentId, state: turn.state }, "turn had lost its owner");
     }
-    dispatcher.settle(lost);
+    dispatcher.changed(lost);
   };
 
   /** An end that is stored and not yet shown looks the same for a moment, so one finding is not enough. */

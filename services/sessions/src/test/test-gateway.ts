@@ -8,11 +8,12 @@ import {
 } from "@connectrpc/connect";
 import { MeshError } from "@openhermit/errors";
 import { create } from "@bufbuild/protobuf";
+import type { Event } from "@openhermit/protocol/activity/v1/event";
 import type { RunTurn } from "@openhermit/protocol/mesh/v1/link_service";
 import { joinSql, rawSql, sql, type Database } from "@openhermit/postgres";
 import { DisconnectPolicy, type Turn, type TurnEvent } from "@openhermit/protocol/sessions/v1/session";
 import { SendMessageRequestSchema, SessionService } from "@openhermit/protocol/sessions/v1/session_service";
-import { testLog } from "@openhermit/testing";
+import { testLog, type TestLog } from "@openhermit/testing";
 import { createSessionsService } from "../sessions-service.ts";
 import type { SessionsService, TurnBatch } from "../sessions-ports.ts";
 import type { SessionsTiming } from "../timing.ts";
@@ -34,6 +35,9 @@ export interface TestGateway {
   readonly client: Client<typeof SessionService>;
   /** What fleet says of agents; `ready` unless set. */
   readonly agentStates: Map<string, "unknown" | "stopped">;
+  /** What was written to the activity log, oldest first. */
+  readonly events: Event[];
+  readonly log: TestLog;
   link(sidecar: LinkedSidecar): void;
   unlink(sidecar: LinkedSidecar): void;
   /** Stores the statements of the batch as one statement, as the mesh does, and tells of it. */
@@ -78,8 +82,12 @@ export function testGateway(options: {
   database: Database;
   timing?: Partial<SessionsTiming>;
   now?: () => number;
+  /** Called before events are taken into `events`. */
+  beforeEvents?: () => Promise<void>;
 }): TestGateway {
-  const { database, timing = {}, now } = options;
+  const { database, timing = {}, now, beforeEvents } = options;
+  const log = testLog();
+  const events: Event[] = [];
   const links = new Set<LinkedSidecar>();
   const agentStates = new Map<string, "unknown" | "stopped">();
   const hosting = (agentId: string): LinkedSidecar | undefined =>
@@ -87,7 +95,7 @@ export function testGateway(options: {
   gateways += 1;
   const service = createSessionsService({
     database,
-    log: testLog(),
+    log,
     caller: () => ({ kind: "principal", id: "operator" }),
     gatewayId: `gateway-${gateways}`,
     timing,
@@ -105,6 +113,10 @@ export function testGateway(options: {
         const sidecar = hosting(agentId);
         sidecar?.cancels.push({ turnId, reason });
         return sidecar !== undefined;
+      },
+      async recordEvents(list) {
+        await beforeEvents?.();
+        events.push(...list);
       },
     },
   });
@@ -124,6 +136,8 @@ export function testGateway(options: {
       createRouterTransport((router) => service.routes(router), { router: { interceptors: [sayReasons] } }),
     ),
     agentStates,
+    events,
+    log,
     link: (sidecar) => void links.add(sidecar),
     unlink: (sidecar) => void links.delete(sidecar),
     commit,
@@ -191,13 +205,15 @@ export function send(
   return watch((call) => gateway.client.sendMessage(request, call));
 }
 
+/** The names of the states of turns, by their numbers. */
+export const STATES = ["?", "QUEUED", "OFFERED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "INTERRUPTED"] as const;
+
 /** The events in short: `turn:RUNNING/1`, `delta:text`, `snapshot:text`, `step:text`, `result:text`, `call:id`. */
 export function brief(events: readonly TurnEvent[]): string[] {
-  const states = ["?", "QUEUED", "OFFERED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "INTERRUPTED"];
   return events.map(({ event }) => {
     switch (event.case) {
       case "turn":
-        return `turn:${states[event.value.state]}/${event.value.attempt}`;
+        return `turn:${STATES[event.value.state]}/${event.value.attempt}`;
       case "textDelta":
         return `delta:${event.value.text}`;
       case "textSnapshot":
