@@ -1,0 +1,28 @@
+/**
+ * npm run test:fault [-- --repeats N] [--only TEXT]
+ *
+ * Runs the fault tests in their long form: each repeated scenario N times (default 20). `npm test` runs two of each.
+ */
+import { spawnSync } from "node:child_process";
+import { parseArgs } from "node:util";
+
+const { values } = parseArgs({
+  options: { repeats: { type: "string", default: "20" }, only: { type: "string" } },
+});
+const repeats = Number(values.repeats);
+if (!Number.isInteger(repeats) || repeats < 1) {
+  console.error(`--repeats takes a number of at least 1, got "${values.repeats}"`);
+  process.exit(2);
+}
+const { status } = spawnSync(
+  "vitest",
+  [
+    "run",
+    "tests/fault",
+    "--reporter=default",
+    "--reporter=./scripts/count-reporter.ts",
+    ...(values.only === undefined ? [] : ["-t", values.only]),
+  ],
+  { stdio: "inherit", env: { ...process.env, OPENHERMIT_FAULT_REPEATS: String(repeats) } },
+);
+process.exit(status ?? 1);
