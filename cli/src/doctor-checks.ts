@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { AgentState, DesiredState } from "@openhermit/protocol/fleet/v1/agent";
+import { AgentState, DesiredState, Launcher, type Agent } from "@openhermit/protocol/fleet/v1/agent";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { listAllAgents, stateDetail, stateWord } from "./agent-view.ts";
 import { repositoryRoot, type CliConfig } from "./config.ts";
@@ -91,20 +91,20 @@ async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
       const fix = component.name === "database" ? databaseFix(config) : "look into logs/gateway.log in the home";
       yield well ? ok(component.name, "ok") : failed(component.name, component.detail || "does not work", fix);
     }
-    for (const agent of health?.agents ?? []) {
-      for (const component of agent.components) {
-        if (component.state === HealthState.OK || component.state === HealthState.UNSPECIFIED) continue;
-        const name = `${agent.agentId}: ${component.name}`;
-        yield failed(name, component.detail || "does not work", componentFix(component.name, agent.agentId));
+    const agents = await listAllAgents(gateway);
+    const ill = new Set(agents.filter((agent) => !isWell(agent)).map(({ id }) => id));
+    for (const { agentId, components } of health?.agents ?? []) {
+      for (const { name, state, detail } of components) {
+        if (state === HealthState.OK || state === HealthState.UNSPECIFIED) continue;
+        // The agent's own line says it, and how to mend it.
+        if (name === "link" && ill.has(agentId)) continue;
+        yield failed(`${agentId}: ${name}`, detail || "does not work", componentFix(name, agentId));
       }
     }
-    for (const agent of await listAllAgents(gateway)) {
-      const running = agent.desiredState !== DesiredState.STOPPED;
-      const well = !running || agent.status?.state === AgentState.ONLINE;
+    for (const agent of agents) {
       const detail = [stateWord(agent), stateDetail(agent)].filter((part) => part !== "").join(": ");
-      const log = join(config.home, "sidecars", agent.id, "sidecar.log");
-      const fix = `bin/hermit agents restart ${agent.id}; its log is ${log}`;
-      yield well ? ok(`agent ${agent.id}`, detail) : failed(`agent ${agent.id}`, detail, fix);
+      const check = `agent ${agent.id}`;
+      yield ill.has(agent.id) ? failed(check, detail, agentFix(config, agent)) : ok(check, detail);
     }
   } catch (error) {
     const { message, why, next } = toCliError(error, found.url);
@@ -124,8 +124,22 @@ function databaseFix({ databaseUrl, home }: CliConfig): string {
     : "start the server that OPENHERMIT_DATABASE_URL names; the gateway connects by itself";
 }
 
+const isRejected = ({ status }: Agent): boolean => (status?.rejectedReason ?? "") !== "";
+
+function isWell(agent: Agent): boolean {
+  if (agent.desiredState === DesiredState.STOPPED) return true;
+  return agent.status?.state === AgentState.ONLINE && !isRejected(agent);
+}
+
+function agentFix({ home }: CliConfig, agent: Agent): string {
+  if (isRejected(agent)) return "mend it in the manifest, then bin/hermit apply -f FILE; until then it runs as before";
+  if (agent.spec?.launcher === Launcher.EXTERNAL) return "start its sidecar on its host: bin/hermit sidecars --help";
+  return `bin/hermit agents restart ${agent.id}; its log is ${join(home, "sidecars", agent.id, "sidecar.log")}`;
+}
+
 function componentFix(component: string, agentId: string): string {
   if (component === "model") return "check the model's API key in the environment of bin/hermit up, then start again";
-  if (component.startsWith("mcp:")) return "check the server's command or url in the manifest, then bin/hermit apply";
+  if (component.startsWith("mcp:"))
+    return "check the server's command or url in the manifest, then bin/hermit apply -f FILE";
   return `bin/hermit logs --agent ${agentId}`;
 }

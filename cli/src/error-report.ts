@@ -3,6 +3,7 @@ import { ErrorDetailSchema, type ErrorDetail } from "@openhermit/protocol/common
 import { ConfigError } from "@openhermit/config";
 import { CliError } from "./cli-error.ts";
 import { ExitCode } from "./exit-code.ts";
+import { nextCommand } from "./next-command.ts";
 import { plainLine, plainText } from "./output/plain-text.ts";
 import type { Terminal } from "./output/terminal.ts";
 
@@ -51,19 +52,19 @@ function fromConnect(error: ConnectError): CliError {
   if (error.code === Code.Unauthenticated) {
     return new CliError(message === "" ? "the gateway does not accept the token" : message, {
       why: fields,
-      next: detail?.hint || "check OPENHERMIT_TOKEN, or the operator-token file of this home",
+      next: nextCommand(detail) ?? "check OPENHERMIT_TOKEN, or the operator-token file of this home",
       exitCode: ExitCode.loginNeeded,
       cause: error,
     });
   }
   if (error.code === Code.DeadlineExceeded) {
     const why = "the gateway did not answer in time";
-    return new CliError("timed out", { why, next: detail?.hint || "bin/hermit health", cause: error });
+    return new CliError("timed out", { why, next: nextCommand(detail) ?? "bin/hermit health", cause: error });
   }
   const internal = error.code === Code.Internal || error.code === Code.Unknown;
   return new CliError(message === "" ? `the gateway answered ${Code[error.code]}` : message, {
     why: internal ? fields : undefined,
-    next: detail?.hint || (internal ? "look into the gateway's log: logs/gateway.log in the home" : undefined),
+    next: nextCommand(detail) ?? (internal ? "look into the gateway's log: logs/gateway.log in the home" : undefined),
     cause: error,
   });
 }

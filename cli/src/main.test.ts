@@ -43,7 +43,10 @@ const fleetOf =
         const found = agents.find(({ id }) => id === agentId);
         if (found) return { agent: found };
         throw new ConnectError(`agent "${agentId}" does not exist`, Code.NotFound, undefined, [
-          { desc: ErrorDetailSchema, value: { reason: "AGENT_NOT_FOUND", hint: "hermit agents list shows all" } },
+          {
+            desc: ErrorDetailSchema,
+            value: { reason: "AGENT_NOT_FOUND", hint: "List them.", fields: { agent_id: agentId } },
+          },
         ]);
       },
     });
@@ -133,13 +136,24 @@ describe("hermit", () => {
     expect(await run()).not.toContain("\u001b[");
   });
 
-  it("tells an error as what, and what next", async () => {
-    const { home } = await serve(fleetOf());
-    expect(await runHermit(["agents", "get", "on"], { home })).toEqual({
+  it("tells an error as what and what next, and which agent was probably meant", async () => {
+    const { home } = await serve(fleetOf(agent("one", AgentState.ONLINE), agent("three", AgentState.ONLINE)));
+    expect(await runHermit(["agents", "get", "far-off"], { home })).toEqual({
       code: 1,
       stdout: "",
-      stderr: 'error: agent "on" does not exist\nnext: hermit agents list shows all\n',
+      stderr: 'error: agent "far-off" does not exist\nnext: bin/hermit agents list\n',
     });
+    for (const [typed, meant] of [
+      ["oen", "one"],
+      ["thre", "three"],
+    ] as const) {
+      expect((await runHermit(["agents", "get", typed], { home })).stderr).toContain(`did you mean ${meant}?`);
+    }
+  });
+
+  it("refuses a --url that is none, rather than send the token somewhere", async () => {
+    const refused = await runHermit(["agents", "list", "--url", "nonsense"], { env: { OPENHERMIT_TOKEN: "x" } });
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("--url must be a URL") });
   });
 
   it("asks before a delete, and refuses where nobody can be asked", async () => {
@@ -161,19 +175,43 @@ describe("hermit", () => {
     expect(await runHermit(["health"], { home })).toMatchObject({ code, stdout: expect.stringContaining("because") });
   });
 
+  it("lists of a healthy agent one line, of another what is not well, and with --all each component", async () => {
+    const component = (name: string, state: HealthState, detail = "") => ({ name, state, detail });
+    const { home } = await serve((router) =>
+      router.service(HealthService, {
+        getFleetHealth: () => ({
+          health: {
+            state: HealthState.DEGRADED,
+            agents: [
+              { agentId: "one", components: [component("link", HealthState.OK), component("model", HealthState.OK)] },
+              {
+                agentId: "two",
+                components: [
+                  component("link", HealthState.OK),
+                  component("mcp:x", HealthState.DOWN, "spawn x ENOENT"),
+                  component("model", HealthState.OK),
+                ],
+              },
+            ],
+          },
+        }),
+      }),
+    );
+    const cells = async (...args: string[]) =>
+      (await runHermit(["health", ...args], { home })).stdout
+        .trim()
+        .split("\n")
+        .slice(2)
+        .map((line) => line.split(/ +/).slice(0, 3).join(" "));
+    expect(await cells()).toEqual(["one all OK", "two mcp:x DOWN", "two others OK"]);
+    expect(await cells("--all")).toHaveLength(5);
+  });
+
   it("ends health with 3 when the gateway does not answer", async () => {
     expect((await runHermit(["health"])).code).toBe(3);
     expect((await runHermit(["health", "--url", "http://127.0.0.1:1"], { env: { OPENHERMIT_TOKEN: "x" } })).code).toBe(
       3,
     );
-  });
-
-  it("prints completions from the command tree", async () => {
-    const { stdout } = await runHermit(["complete", "--", "agents", "re"]);
-    expect(stdout).toMatch(/^restart\t/);
-    for (const shell of ["bash", "zsh", "fish"]) {
-      expect((await runHermit(["completion", shell])).stdout).toContain("hermit");
-    }
   });
 
   it("doctor prints a fix for what has failed, and ends with 1", async () => {

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import type { Readable, Writable } from "node:stream";
 import { resolve } from "node:path";
+import { ConfigError } from "@openhermit/config";
 import type { Cli } from "./cli.ts";
 import type { CliConfig } from "./config.ts";
 import type { Gateway } from "./gateway-client.ts";
@@ -29,7 +30,9 @@ const EXAMPLES = `Examples:
 
 /** Runs one command and returns its exit code. Reports every error; never throws. */
 export async function runProgram(options: ProgramOptions): Promise<number> {
-  const { args, stdout, stderr } = options;
+  const { stdout, stderr } = options;
+  // Hands are used to ask every program so.
+  const args = options.args[0] === "--version" ? ["version", ...options.args.slice(1)] : options.args;
   let terminal = options.createTerminal({ stdout, stderr, color: "auto", noColor: false });
   let gateway: Gateway | undefined;
   try {
@@ -38,7 +41,7 @@ export async function runProgram(options: ProgramOptions): Promise<number> {
     const config: CliConfig = {
       ...base,
       ...(global.home !== undefined && { home: resolve(global.home) }),
-      ...(global.url !== undefined && { url: global.url }),
+      ...(global.url !== undefined && { url: checkedUrl(global.url) }),
     };
     terminal = options.createTerminal({ stdout, stderr, color: global.color, noColor: config.noColor });
     let exitCode = 0;
@@ -60,15 +63,21 @@ export async function runProgram(options: ProgramOptions): Promise<number> {
   } catch (error) {
     // Commander has said what it had to say.
     if (error instanceof CommanderError) return error.exitCode;
-    return await report(terminal, error, gateway?.url, args.includes("--verbose"));
+    return await report(terminal, error, gateway, args.includes("--verbose"));
   } finally {
     gateway?.close();
   }
 }
 
-async function report(terminal: Terminal, error: unknown, url: string | undefined, verbose: boolean): Promise<number> {
+async function report(
+  terminal: Terminal,
+  error: unknown,
+  gateway: Gateway | undefined,
+  verbose: boolean,
+): Promise<number> {
   const { reportError, toCliError } = await import("./error-report.ts");
-  const shown = toCliError(error, url);
+  let shown = toCliError(error, gateway?.url);
+  if (gateway) shown = await (await import("./suggest-agent.ts")).suggestAgent(shown, gateway);
   reportError(terminal, shown);
   if (verbose && error instanceof Error) terminal.say(error.stack ?? "");
   return shown.exitCode;
@@ -97,18 +106,33 @@ async function buildProgram(
     })
     .helpCommand(true);
   // One verb is loaded when it is named; all of them for the help, for completion and for suggestions.
-  const word = args.find((argument, index) => !argument.startsWith("-") && !takesValue(args[index - 1]));
-  const named = verbs.filter((verb) => verb.name === word);
-  for (const verb of named.length > 0 && word !== "completion" ? named : verbs) {
+  const word = firstWord(args);
+  const completing = word === "complete";
+  const wanted = completing ? wordBeforeTab(args) : word;
+  const named = verbs.filter((verb) => verb.name === wanted);
+  for (const verb of named.length > 0 ? named : verbs) {
     const declare = await verb.load();
     declare(program, cli);
   }
-  if (word === "complete" || word === "completion") {
-    const { addCompletion } = await import("./completion-tree.ts");
-    addCompletion(program);
+  if (completing) {
+    const { declareComplete } = await import("./completion/complete.ts");
+    declareComplete(program, cli);
   }
   return program;
 }
+
+/** The value of --url. Throws ConfigError when it is none. */
+function checkedUrl(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new ConfigError(["--url must be a URL that begins with http:// or https://"]);
+}
+
+const firstWord = (args: readonly string[]): string | undefined =>
+  args.find((argument, index) => !argument.startsWith("-") && !takesValue(args[index - 1]));
+
+/** The verb of a line that is being completed, `complete -- VERB ... WORD`; undefined while it is itself being typed. */
+const wordBeforeTab = (args: readonly string[]): string | undefined =>
+  firstWord(args.slice(args.indexOf("--") + 1, -1));
 
 const takesValue = (flag: string | undefined): boolean => flag === "--home" || flag === "--url" || flag === "--color";
 

@@ -52,9 +52,11 @@ describe("hermit chat", () => {
     expect(said.stderr).toContain("→ everything__echo {}");
     const piped = await runHermit(["chat", "one", "-o", "json", "--new"], { home, input: "from a pipe\n" });
     expect(JSON.parse(piped.stdout)).toMatchObject({ id: "t1", state: "TURN_STATE_SUCCEEDED", answer: "hello" });
+    await runHermit(["chat", "one", "review this:", "-", "be", "brief"], { home, input: "+ a line\n" });
     expect(asked).toMatchObject([
       { message: "say hello", conversation: { case: "chat", value: { platform: "cli", chatType: "dm" } } },
       { message: "from a pipe", conversation: { case: undefined } },
+      { message: "review this:\n\n+ a line\n\nbe brief" },
     ]);
   });
 
@@ -88,6 +90,23 @@ describe("hermit chat", () => {
     expect(new Set(requestIds).size).toBe(1);
     expect(requestIds).toHaveLength(2);
     expect(watched).toEqual(["t1"]);
+  });
+
+  it("says after a while that a turn waits", async () => {
+    const seen = Promise.withResolvers<void>();
+    const { home } = await serve((router) =>
+      router.service(SessionService, {
+        sendMessage: async function* () {
+          yield turn(TurnState.QUEUED);
+          await seen.promise;
+          yield turn(TurnState.SUCCEEDED);
+        },
+      }),
+    );
+    const running = startHermit(["chat", "one", "hi"], { home });
+    await waitFor(() => running.stderr().includes("waiting for the sidecar of one"), { what: "the note" });
+    seen.resolve();
+    expect((await running.ended).code).toBe(0);
   });
 
   it("cancels the turn on Ctrl-C and ends with 130", async () => {

@@ -6,7 +6,7 @@ import type { Gateway } from "../gateway-client.ts";
 import { reportError, toCliError } from "../error-report.ts";
 import { sendTurn, turnError, type Conversation } from "./send-turn.ts";
 
-const HELP = "/new begins a new conversation, /exit leaves. Ctrl-C cancels an answer, at the prompt it leaves.";
+const HELP = "/new begins a new conversation, /exit leaves. Ctrl-C cancels an answer.";
 
 /** Talks with an agent on a terminal until the person leaves. Lines typed during an answer are sent after it. */
 export async function chatInteractively(
@@ -17,6 +17,7 @@ export async function chatInteractively(
 ): Promise<void> {
   const { terminal } = cli;
   let conversation = first;
+  let answering = false;
   const prompt = createInterface({
     input: cli.stdin,
     output: process.stderr,
@@ -24,10 +25,18 @@ export async function chatInteractively(
   });
   // In a readline Ctrl-C is a key, not a signal.
   const interrupts = createInterrupts(() => prompt.close());
-  prompt.on("SIGINT", () => interrupts.raise("SIGINT"));
+  prompt.on("SIGINT", () => {
+    // As in a shell: what is typed is thrown away first. During an answer the key is for the answer.
+    if (answering || prompt.line === "") {
+      interrupts.raise("SIGINT");
+      return;
+    }
+    prompt.write(null, { ctrl: true, name: "e" });
+    prompt.write(null, { ctrl: true, name: "u" });
+  });
   const stopListening = cli.onInterrupt((signal) => interrupts.raise(signal));
 
-  terminal.say(`Talking with ${agentId}. ${HELP}`);
+  terminal.say(`Talking with ${agentId}.\n${HELP}`);
   prompt.prompt();
   try {
     for await (const line of prompt) {
@@ -39,7 +48,9 @@ export async function chatInteractively(
       } else if (message === "/help") {
         terminal.say(HELP);
       } else if (message !== "") {
+        answering = true;
         conversation = await answer(message);
+        answering = false;
       }
       prompt.prompt();
     }

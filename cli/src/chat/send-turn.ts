@@ -1,6 +1,6 @@
 import { toJson } from "@bufbuild/protobuf";
 import { newUuidV7 } from "@openhermit/ids";
-import { DisconnectPolicy, TurnEventSchema, type Turn } from "@openhermit/protocol/sessions/v1/session";
+import { DisconnectPolicy, TurnEventSchema, TurnState, type Turn } from "@openhermit/protocol/sessions/v1/session";
 import type { Cli } from "../cli.ts";
 import { CliError } from "../cli-error.ts";
 import { ExitCode } from "../exit-code.ts";
@@ -24,6 +24,8 @@ export interface TurnRequest {
   format: "text" | "json" | "jsonl";
 }
 
+/** After how long without a start it is said that the turn waits. */
+const QUIET_MS = 2000;
 /** How long a cancelled turn may take to end before the command gives up on it. */
 const CANCEL_PATIENCE_MS = 10_000;
 
@@ -63,6 +65,14 @@ export async function sendTurn(
     });
   });
 
+  const quiet = setTimeout(() => {
+    const state = view.turn?.state;
+    if (state === TurnState.QUEUED || state === TurnState.OFFERED) {
+      view.note(`waiting for the sidecar of ${agentId}, or for an earlier message`);
+    }
+  }, QUIET_MS);
+  quiet.unref();
+
   try {
     const events = followTurn({
       sessions: gateway.sessions,
@@ -83,6 +93,7 @@ export async function sendTurn(
     if (leave.signal.aborted) return undefined;
     throw error;
   } finally {
+    clearTimeout(quiet);
     stopListening();
   }
 }

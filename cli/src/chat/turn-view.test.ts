@@ -1,5 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { TurnEventSchema } from "@openhermit/protocol/sessions/v1/session";
+import { TurnEventSchema, TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { expect, it } from "vitest";
 import { createTurnView } from "./turn-view.ts";
 
@@ -39,6 +39,36 @@ it("shows nothing twice when a resumed stream repeats complete steps and the tex
   ]);
   expect(text).toBe("Let me look.\nIt says hi.");
   expect(notes).toEqual(['→ everything__echo {"message":"hi"}', "✓ everything__echo : Echo: hi"]);
+});
+
+it("holds the words about a result back until the result is shown", () => {
+  const order: string[] = [];
+  const view = createTurnView({
+    text: (text) => order.push(text),
+    work: (line) => order.push(line.slice(0, 1)),
+    note: (line) => order.push(line),
+    sharesTerminal: true,
+  });
+  const events: EventInit[] = [
+    { case: "toolCall", value: call },
+    delta(2, "It "),
+    { case: "assistantMessage", value: { step: 1, toolCalls: [call] } },
+    delta(2, "says "),
+    { case: "toolResult", value: result },
+    delta(2, "hi"),
+    { case: "assistantMessage", value: { step: 2, text: "It says hi" } },
+  ];
+  for (const event of events) view.show(create(TurnEventSchema, { event }));
+  expect(order).toEqual(["→", "✓", "It ", "says ", "hi"]);
+});
+
+it("shows held words at the end of a turn that never said what they waited for", () => {
+  const { text } = showAll([
+    { case: "toolCall", value: call },
+    delta(2, "It says"),
+    { case: "turn", value: { state: TurnState.FAILED } },
+  ]);
+  expect(text).toBe("It says\n");
 });
 
 it("shows the whole step again when another attempt says something else", () => {

@@ -38,6 +38,7 @@ export function createTurnView(target: ViewTarget): TurnView {
   const complete = new Set<number>();
   const calls = new Map<string, ToolCall>();
   const results = new Set<string>();
+  let held: { step: number; text: string }[] = [];
   let midLine = false;
   let turn: Turn | undefined;
 
@@ -75,6 +76,29 @@ export function createTurnView(target: ViewTarget): TurnView {
     }
   }
 
+  /**
+   * Whether a step's text has to wait. Text comes as it is said and results once they are stored, so the first words of
+   * a step may come before the results that they are about.
+   */
+  function isEarly(step: number): boolean {
+    return step > 1 && (!complete.has(step - 1) || calls.size > results.size);
+  }
+
+  function showDelta(step: number, text: string): void {
+    if (complete.has(step)) return;
+    shownText.set(step, (shownText.get(step) ?? "") + text);
+    write(text);
+  }
+
+  /** Shows the held text whose time has come; with `all` the rest of it. */
+  function release(all = false): void {
+    while (held[0] && (all || !isEarly(held[0].step))) {
+      const { step, text } = held[0];
+      held.shift();
+      showDelta(step, text);
+    }
+  }
+
   function showCall(call: ToolCall): void {
     if (calls.has(call.callId)) return;
     calls.set(call.callId, call);
@@ -97,28 +121,37 @@ export function createTurnView(target: ViewTarget): TurnView {
               note("the agent's sidecar was lost; the turn waits for its next start");
           }
           turn = event.value;
-          if (turn.state >= TurnState.SUCCEEDED) endLine();
+          if (turn.state < TurnState.SUCCEEDED) break;
+          release(true);
+          endLine();
           break;
         case "textDelta": {
           const { step, text } = event.value;
-          if (complete.has(step)) break;
-          shownText.set(step, (shownText.get(step) ?? "") + text);
-          write(text);
+          if (held.length > 0 || isEarly(step)) held.push({ step, text });
+          else showDelta(step, text);
           break;
         }
-        case "textSnapshot":
-          if (!complete.has(event.value.step)) showWhole(event.value.step, event.value.text);
+        case "textSnapshot": {
+          const { step, text } = event.value;
+          held = held.filter((delta) => delta.step !== step);
+          if (!complete.has(step)) showWhole(step, text);
           break;
-        case "assistantMessage":
-          if (!complete.has(event.value.step)) showWhole(event.value.step, event.value.text);
-          complete.add(event.value.step);
-          event.value.toolCalls.forEach(showCall);
+        }
+        case "assistantMessage": {
+          const { step, text, toolCalls } = event.value;
+          held = held.filter((delta) => delta.step !== step);
+          if (!complete.has(step)) showWhole(step, text);
+          complete.add(step);
+          toolCalls.forEach(showCall);
+          release();
           break;
+        }
         case "toolCall":
           showCall(event.value);
           break;
         case "toolResult":
           showResult(event.value);
+          release();
           break;
         case "reasoningDelta":
         case undefined:

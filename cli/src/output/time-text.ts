@@ -13,13 +13,16 @@ export function ageText(time: Timestamp | undefined, now: number = Date.now()): 
 
 const two = (value: number): string => String(value).padStart(2, "0");
 
-/** The time of day in the zone of this machine, to the millisecond: `17:11:02.123`. */
-export function clockText(time: Timestamp | undefined): string {
+/** The time of day in the zone of this machine, to the millisecond: `17:11:02.123`; of another day with its date before it. */
+export function clockText(time: Timestamp | undefined, now: number = Date.now()): string {
   if (!time) return "--:--:--.---";
   const date = new Date(timestampMs(time));
   const milliseconds = String(date.getMilliseconds()).padStart(3, "0");
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${milliseconds}`;
+  const clock = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${milliseconds}`;
+  return dayOf(date) === dayOf(new Date(now)) ? clock : `${dayOf(date)} ${clock}`;
 }
+
+const dayOf = (date: Date): string => `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 
 /** A duration as `12 ms` or `3.4 s`. */
 export function durationText(duration: Duration | undefined): string {

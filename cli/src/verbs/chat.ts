@@ -12,7 +12,7 @@ import type { DeclareVerb } from "../declare-verb.ts";
 const EXAMPLES = `Examples:
   $ hermit chat one                            talk, line by line
   $ hermit chat one "use echo to say hello"    one message, answered on stdout
-  $ git diff | hermit chat two                 the message from stdin
+  $ git diff | hermit chat two "review this:" -   text, then stdin
   $ hermit chat one "what did I say?" --session 0199...
 
 Your messages share one conversation with each agent, by your user name on this
@@ -30,7 +30,7 @@ export const declareChat: DeclareVerb = (program, cli) => {
   program
     .command("chat")
     .argument("<agent>", "the agent's id")
-    .argument("[text...]", "the message; without it you talk line by line")
+    .argument("[text...]", "the message, - is stdin; without it you talk line by line")
     .description("talk with an agent")
     .addHelpText("before", EXAMPLES)
     .option("--session <id>", "continue this session")
@@ -39,7 +39,7 @@ export const declareChat: DeclareVerb = (program, cli) => {
     .action(async (agentId: string, words: string[], options: ChatOptions) => {
       const conversation = conversationOf(cli, options);
       const gateway = await cli.gateway();
-      const message = words.length > 0 ? words.join(" ") : await messageFromStdin(cli);
+      const message = await messageOf(cli, words);
       if (message === undefined) {
         // Fails here, before a person types, when the agent does not exist.
         await gateway.fleet.getAgent({ agentId });
@@ -68,11 +68,15 @@ function conversationOf(cli: Cli, options: ChatOptions): Conversation {
   return { case: "chat", value: { platform: "cli", chatType: "dm", chatId: cli.config.userName.replaceAll(":", "_") } };
 }
 
-/** All of stdin when it is a pipe or a file; undefined on a terminal. */
-async function messageFromStdin(cli: Cli): Promise<string | undefined> {
-  if (cli.stdin.isTTY === true) return undefined;
-  const message = (await readAll(cli.stdin)).trimEnd();
-  if (message === "")
+/** The words, with stdin in the place of `-`; all of stdin without words; undefined when a person is to type it. */
+async function messageOf(cli: Cli, words: readonly string[]): Promise<string | undefined> {
+  const fromStdin = words.length === 0 || words.includes("-");
+  if (!fromStdin) return words.join(" ");
+  if (words.length === 0 && cli.stdin.isTTY === true) return undefined;
+  const piped = (await readAll(cli.stdin)).trimEnd();
+  if (piped === "")
     throw new CliError("there is no message", { why: "stdin is empty", next: 'bin/hermit chat AGENT "text"' });
-  return message;
+  const before = words.slice(0, words.indexOf("-")).join(" ");
+  const after = words.slice(words.indexOf("-") + 1).join(" ");
+  return words.length === 0 ? piped : [before, piped, after].filter((part) => part !== "").join("\n\n");
 }

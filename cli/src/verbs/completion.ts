@@ -1,23 +1,24 @@
 import { join } from "node:path";
 import { Argument } from "commander";
 import { repositoryRoot } from "../config.ts";
+import { completionScript, shells, type Shell } from "../completion/scripts.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
-  $ source <(hermit completion bash)                                  bash
-  $ hermit completion zsh > "\${fpath[1]}/_hermit"                     zsh
-  $ hermit completion fish > ~/.config/fish/completions/hermit.fish   fish
+  $ source <(hermit completion bash)           bash, in ~/.bashrc
+  $ source <(hermit completion zsh)            zsh, in ~/.zshrc after compinit
+  $ hermit completion fish > ~/.config/fish/completions/hermit.fish
+
+It completes commands, flags, agents and sessions of a command named hermit,
+for example after: alias hermit=$PWD/bin/hermit
 `;
 
 /** `hermit completion SHELL`: prints the completion script of a shell. */
-export const declareCompletion: DeclareVerb = (program) => {
+export const declareCompletion: DeclareVerb = (program, cli) => {
   program
     .command("completion")
     .description("print the completion script for a shell")
     .addHelpText("before", EXAMPLES)
-    .addArgument(new Argument("<shell>", "the shell").choices(["bash", "zsh", "fish"]))
-    .action(async (shell: string) => {
-      const { default: completion } = await import("@bomb.sh/tab");
-      completion.setup("hermit", join(repositoryRoot, "bin/hermit"), shell);
-    });
+    .addArgument(new Argument("<shell>", "the shell").choices(shells))
+    .action((shell: Shell) => cli.terminal.write(completionScript(shell, join(repositoryRoot, "bin/hermit"))));
 };

@@ -1,4 +1,5 @@
 import { toJson } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   FleetHealthSchema,
   HealthState,
@@ -8,7 +9,7 @@ import {
 import { isUnreachable } from "../error-report.ts";
 import { CliError } from "../cli-error.ts";
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
-import { formatTable } from "../output/table.ts";
+import { formatTable, type Column } from "../output/table.ts";
 import { enumWord } from "../output/enum-word.ts";
 import { plainLine } from "../output/plain-text.ts";
 import { ageText } from "../output/time-text.ts";
@@ -16,7 +17,8 @@ import type { Terminal } from "../output/terminal.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
-  $ hermit health
+  $ hermit health                  each agent, and what is not well
+  $ hermit health --all            every component of each agent
   $ hermit health -o json | jq .state
 
 Exit codes: 0 OK, 1 DEGRADED, 2 DOWN, 3 the gateway does not answer.
@@ -29,8 +31,9 @@ export const declareHealth: DeclareVerb = (program, cli) => {
     .command("health")
     .description("say how the gateway and the agents are")
     .addHelpText("before", EXAMPLES)
+    .option("-a, --all", "list also the components that are well")
     .addOption(outputOption("table", "json", "jsonl", "yaml"))
-    .action(async (options: { output: OutputFormat }) => {
+    .action(async (options: { all?: boolean; output: OutputFormat }) => {
       const gateway = await cli.gateway().catch((error: unknown) => {
         if (!(error instanceof CliError) || error.exitCode !== 1) throw error;
         const { why, next } = error;
@@ -48,7 +51,7 @@ export const declareHealth: DeclareVerb = (program, cli) => {
         },
       );
       if (!health) return;
-      if (options.output === "table") printHealth(cli.terminal, health);
+      if (options.output === "table") printHealth(cli.terminal, health, options.all === true);
       else await printValue(cli.terminal, options.output, toJson(FleetHealthSchema, health));
       cli.setExitCode(exitCodeOf(health.state));
     });
@@ -59,29 +62,49 @@ function exitCodeOf(state: HealthState): number {
   return state === HealthState.DOWN ? 2 : 1;
 }
 
-function printHealth(terminal: Terminal, health: FleetHealth): void {
+interface Row {
+  where: string;
+  component: string;
+  state: HealthState;
+  since: string;
+  detail: string;
+}
+
+function printHealth(terminal: Terminal, health: FleetHealth, all: boolean): void {
   terminal.line(paintState(terminal, health.state, wordOf(health.state)));
   for (const reason of health.reasons) terminal.line(`  ${plainLine(reason)}`);
-  const rows: { where: string; component: ComponentHealth }[] = [
-    ...health.gatewayComponents.map((component) => ({ where: "gateway", component })),
-    ...health.agents.flatMap(({ agentId, components }) =>
-      components.map((component) => ({ where: agentId, component })),
-    ),
+  const rows = [
+    ...rowsOf("gateway", health.gatewayComponents, all),
+    ...health.agents.flatMap(({ agentId, components }) => rowsOf(agentId, components, all)),
   ];
   if (rows.length === 0) return;
-  const columns = [
-    { title: "WHERE", text: (row: (typeof rows)[number]) => row.where },
-    { title: "COMPONENT", text: (row: (typeof rows)[number]) => row.component.name },
-    {
-      title: "STATE",
-      text: (row: (typeof rows)[number]) => wordOf(row.component.state),
-      paint: (row: (typeof rows)[number], text: string) => paintState(terminal, row.component.state, text),
-    },
-    { title: "SINCE", text: (row: (typeof rows)[number]) => ageText(row.component.since) },
-    { title: "DETAIL", text: (row: (typeof rows)[number]) => row.component.detail },
+  const columns: Column<Row>[] = [
+    { title: "WHERE", text: (row) => row.where },
+    { title: "COMPONENT", text: (row) => row.component },
+    { title: "STATE", text: (row) => wordOf(row.state), paint: (row, text) => paintState(terminal, row.state, text) },
+    { title: "SINCE", text: (row) => row.since },
+    { title: "DETAIL", text: (row) => row.detail },
   ];
   terminal.line(formatTable(terminal, columns, rows));
 }
+
+/** A row for each component; the ones that are well share one row, as old as the youngest of them. */
+function rowsOf(where: string, components: readonly ComponentHealth[], all: boolean): Row[] {
+  const row = ({ name, state, since, detail }: ComponentHealth): Row => ({
+    where,
+    component: name,
+    state,
+    since: ageText(since),
+    detail,
+  });
+  const well = components.filter(({ state, detail }) => state === HealthState.OK && detail === "");
+  if (all || well.length < 2) return components.map(row);
+  const youngest = well.reduce((one, other) => (msOf(other) > msOf(one) ? other : one));
+  const shared = { ...row(youngest), component: well.length === components.length ? "all" : "others" };
+  return [...components.filter((component) => !well.includes(component)).map(row), shared];
+}
+
+const msOf = ({ since }: ComponentHealth): number => (since ? timestampMs(since) : 0);
 
 const wordOf = (state: HealthState): string => enumWord(HealthState, state).toUpperCase();
 

@@ -54,7 +54,8 @@ export const declareLogs: DeclareVerb = (program, cli) => {
 };
 
 async function printLogs(cli: Cli, pattern: RegExp | undefined, options: LogsOptions): Promise<void> {
-  const { activity } = await cli.gateway();
+  const gateway = await cli.gateway();
+  const { activity } = gateway;
   const { terminal } = cli;
   const filter = {
     agentId: options.agent ?? "",
@@ -79,7 +80,11 @@ async function printLogs(cli: Cli, pattern: RegExp | undefined, options: LogsOpt
     const count = options.tail ?? (options.since ? Infinity : DEFAULT_TAIL);
     const { events, cut } = await readEvents(activity, filter, keep, count);
     events.forEach(print);
-    if (events.length === 0) terminal.say("No events match.");
+    if (events.length === 0) {
+      // An agent that is gone has its events still; one that never was is a typo.
+      if (options.agent !== undefined) await gateway.fleet.getAgent({ agentId: options.agent });
+      terminal.say("No events match.");
+    }
     if (cut) terminal.say("Older events were not looked through; narrow it with --since, --agent or --type.");
     return;
   }

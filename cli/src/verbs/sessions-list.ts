@@ -27,6 +27,9 @@ export const declareSessionsList: DeclareVerb = (sessions, cli) => {
     .action(async (options: { agent?: string; limit: number; output: OutputFormat }) => {
       const gateway = await cli.gateway();
       const page = await gateway.sessions.listSessions({ agentId: options.agent ?? "", pageSize: options.limit });
+      // A typo is told from an agent that nobody has talked with.
+      if (page.sessions.length === 0 && options.agent !== undefined)
+        await gateway.fleet.getAgent({ agentId: options.agent });
       await printMessages(cli.terminal, options.output, {
         schema: SessionSchema,
         messages: page.sessions,

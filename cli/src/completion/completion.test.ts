@@ -1,0 +1,76 @@
+import { spawnSync } from "node:child_process";
+import { SessionService } from "@openhermit/protocol/sessions/v1/session_service";
+import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { runHermit } from "../test/run-hermit.ts";
+import { startTestGateway, type TestGateway } from "../test/test-gateway.ts";
+import { completionScript } from "./scripts.ts";
+
+let gateway: TestGateway;
+beforeAll(async () => {
+  gateway = await startTestGateway((router) => {
+    router.service(FleetService, {
+      listAgents: () => ({ agents: [{ id: "one", displayName: "One" }, { id: "two" }] }),
+    });
+    router.service(SessionService, {
+      listSessions: () => ({ sessions: [{ id: "s-1", agentId: "one", title: "a\ttitle\n" }] }),
+    });
+  });
+});
+afterAll(() => gateway.close());
+
+describe("hermit complete", () => {
+  it.each<[string[], string[]]>([
+    [["ag"], ["agents\tsee, start, stop and delete agents"]],
+    [["agents", "re"], ["restart\tstop an agent's sidecar and start a new one"]],
+    [
+      ["agents", "restart", "one", ""],
+      ["one\tOne, unknown", "two\tunknown"],
+    ],
+    [["chat", "o"], ["one\tOne, unknown"]],
+    [["logs", "--agent=o"], ["--agent=one\tOne, unknown"]],
+    [["logs", "--agent", "=", "o"], ["one\tOne, unknown"]],
+    [
+      ["--color", "always", "logs", "-o", "j"],
+      ["json", "jsonl"],
+    ],
+    [["logs", "--type", "tool"], ["tool_use"]],
+    [["sessions", "show", ""], ["s-1\tone: a title"]],
+    [["apply", "-f", "x"], [":files"]],
+    [["chat", "one", "--", "--ne"], []],
+    [["nonsense", ""], []],
+  ])("%j: %j", async (words, expected) => {
+    const { code, stdout } = await runHermit(["complete", "--", ...words], { home: gateway.home });
+    expect({ code, lines: stdout.split("\n").filter(Boolean) }).toEqual({ code: 0, lines: expected });
+  });
+
+  it("keeps silent when the gateway is away", async () => {
+    expect(await runHermit(["complete", "--", "chat", ""])).toEqual({ code: 0, stdout: "", stderr: "" });
+  });
+});
+
+describe("hermit completion", () => {
+  it("prints a script that each shell can read, and names itself to none else", async () => {
+    for (const shell of ["bash", "zsh", "fish"]) {
+      const { stdout } = await runHermit(["completion", shell]);
+      expect(stdout).toContain("/bin/hermit' complete -- ");
+      // A shell that is not installed can't read it.
+      const { status, error } = spawnSync(shell, ["-n", "-c", stdout]);
+      if (error === undefined) expect({ shell, status }).toEqual({ shell, status: 0 });
+    }
+  });
+
+  it("completes in bash, and evaluates nothing of what is typed", () => {
+    const asked = 'printf \'%s\\n\' "$#" "${@: -1}"';
+    // Stands for the program: it answers with the number of its words and the last one.
+    const script = completionScript("bash", "answer");
+    const run = `answer() { ${asked}; }; ${script}
+      COMP_WORDS=(hermit chat one '$(echo owned)'); COMP_CWORD=3; _hermit; printf '%s|' "\${COMPREPLY[@]}"`;
+    const { stdout } = spawnSync("bash", ["--norc", "-c", run], { encoding: "utf8" });
+    expect(stdout).toBe("5|$(echo owned)|");
+  });
+
+  it("quotes a path with spaces and quotes", () => {
+    expect(completionScript("bash", "/my 'own'/hermit")).toContain("'/my '\\''own'\\''/hermit' complete");
+  });
+});

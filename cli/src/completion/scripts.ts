@@ -1,0 +1,68 @@
+/** The shells that have a script. */
+export const shells = ["bash", "zsh", "fish"] as const;
+
+/** One of them. */
+export type Shell = (typeof shells)[number];
+
+/**
+ * The completion script of a shell. It asks `program`, an absolute path, at each Tab and hands over the words as they are:
+ * nothing that is typed is evaluated. Needs no other completion package.
+ */
+export function completionScript(shell: Shell, program: string): string {
+  return { bash, zsh, fish }[shell](`'${program.replaceAll("'", `'\\''`)}'`);
+}
+
+const bash = (program: string): string => `# bash completion for hermit
+_hermit() {
+  local line
+  COMPREPLY=()
+  while IFS= read -r line; do
+    if [[ $line == :files ]]; then
+      compopt -o default 2>/dev/null
+      return
+    fi
+    COMPREPLY+=("\${line%%$'\\t'*}")
+  done < <(${program} complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+}
+complete -F _hermit hermit
+`;
+
+const zsh = (program: string): string => `#compdef hermit
+_hermit() {
+  local line
+  local -a found
+  for line in "\${(@f)$(${program} complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+    if [[ $line == :files ]]; then
+      _files
+      return
+    fi
+    [[ -n $line ]] || continue
+    if [[ $line == *$'\\t'* ]]; then
+      found+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+    else
+      found+=("\${line//:/\\\\:}")
+    fi
+  done
+  (( \${#found} )) && _describe -V hermit found
+}
+if [[ $funcstack[1] == _hermit ]]; then
+  _hermit "$@"
+else
+  compdef _hermit hermit
+fi
+`;
+
+const fish = (program: string): string => `# fish completion for hermit
+function __hermit_complete
+  set -l words (commandline -opc)
+  set -e words[1]
+  set -l typed (commandline -ct)
+  set -l found (${program} complete -- $words "$typed" 2>/dev/null)
+  if test "$found[1]" = :files
+    __fish_complete_path "$typed"
+  else
+    string join \\n -- $found
+  end
+end
+complete -c hermit -f -a '(__hermit_complete)'
+`;
