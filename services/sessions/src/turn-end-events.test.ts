@@ -91,6 +91,19 @@ test("an offer that nobody can carry out shows its failure, and one that was ask
   expect(shown("cancelled")).toEqual(["END CANCELLED"]);
 });
 
+test("an offer that was asked to end and whose sidecar left before it took it shows its end", async () => {
+  const gateway = fixture.gateway({ timing: { acceptMs: 0, recoverPeriodMs: 10 } });
+  const { agentId, sidecar } = await fixture.attached(gateway);
+  const stream = send(gateway, agentId, "hello");
+  const { turnId } = await sidecar.offer(0);
+  sidecar.detach();
+  await gateway.client.cancelTurn({ turnId });
+  await gateway.service.start();
+  await stream.done;
+  await gateway.close();
+  expect(brief(gateway.events)).toEqual(["END CANCELLED"]);
+});
+
 test("queued turns that will never run show why, those that wait or are ended by a sidecar show nothing", async () => {
   const gateway = fixture.gateway({
     timing: { dispatchPeriodMs: 10, recoverPeriodMs: 10, lostMs: 50, goneMs: 0, unreachableMs: 60_000 },
