@@ -47,7 +47,10 @@ beforeEach(() => {
     return { text: "fine", deltas: 2 };
   });
 });
-afterEach(() => wholeAgain(), 40_000);
+afterEach(async () => {
+  for (const agentId of victims.splice(0)) await fleet.clients.fleet.deleteAgent({ agentId });
+  await wholeAgain();
+}, 60_000);
 
 const ENDED: readonly TurnState[] = [TurnState.SUCCEEDED, TurnState.FAILED, TurnState.CANCELLED, TurnState.INTERRUPTED];
 
@@ -85,6 +88,20 @@ async function sendOnly(agentId: string, message: string, sessionId?: string): P
   throw new Error("the stream carried no turn");
 }
 
+/** An agent of its own for a scenario that crashes it: an agent that keeps crashing is restarted later and later. */
+async function victim(name: string): Promise<string> {
+  const agent = { id: name, spec: { model: "scripted/model" } };
+  await fleet.clients.fleet.createAgent({ agent });
+  await waitFor(
+    async () => (await fleet.clients.fleet.getAgent({ agentId: name })).agent?.status?.state === AgentState.ONLINE,
+    { what: `agent ${name} to be online`, deadlineMs: 20_000 },
+  );
+  victims.push(name);
+  return name;
+}
+
+const victims: string[] = [];
+
 async function eventsOf(turnId: string): Promise<Event[]> {
   const { events } = await fleet.clients.activity.queryEvents({ filter: { turnId }, pageSize: 1000 });
   return events.map(({ event }) => event).filter((event) => event !== undefined);
@@ -113,15 +130,16 @@ test.each(repeats)(
   async (i) => {
     const text = `sidecar killed in the model call ${i}`;
     scripts.set(text, { hang: { afterDeltas: 1 }, text: "never ends", deltas: 3 });
-    const turn = await sendOnly("one", text);
+    const agent = await victim(`answering-${i}`);
+    const turn = await sendOnly(agent, text);
     await waitFor(() => requestsOf(text)[0], { what: "the model call" });
-    const killed = fleet.sidecarPid("one");
+    const killed = fleet.sidecarPid(agent);
     process.kill(killed, "SIGKILL");
     const begin = performance.now();
     await waitFor(
       async () => {
-        const { agent } = await fleet.clients.fleet.getAgent({ agentId: "one" });
-        return agent?.status?.state === AgentState.ONLINE && agent.status.pid !== killed;
+        const { agent: seen } = await fleet.clients.fleet.getAgent({ agentId: agent });
+        return seen?.status?.state === AgentState.ONLINE && seen.status.pid !== killed;
       },
       { deadlineMs: 5000, what: "the agent to be online again within 5 s" },
     );
@@ -131,7 +149,7 @@ test.each(repeats)(
     expect(after.attempt).toBe(2);
     await expectOnce(after, { attempts: 2 });
 
-    const next = await send(fleet.clients.sessions, "one", `what did I say ${i}`, { sessionId: turn.sessionId });
+    const next = await send(fleet.clients.sessions, agent, `what did I say ${i}`, { sessionId: turn.sessionId });
     expect(next.turn.state).toBe(TurnState.SUCCEEDED);
     const context = JSON.stringify(requestsOf(`what did I say ${i}`)[0]?.body.messages);
     expect(context).toContain(text);
@@ -147,17 +165,18 @@ test.each(repeats)(
     scripts.set(text, {
       toolCalls: [{ name: "everything__trigger-long-running-operation", arguments: { duration: 30, steps: 3 } }],
     });
-    const turn = await sendOnly("one", text);
+    const agent = await victim(`working-${i}`);
+    const turn = await sendOnly(agent, text);
     await waitFor(async () => (await eventsOf(turn.id)).some((event) => event.detail.case === "modelCall"), {
       what: "the step that asks for the tool",
     });
-    process.kill(fleet.sidecarPid("one"), "SIGKILL");
+    process.kill(fleet.sidecarPid(agent), "SIGKILL");
     const after = await ended(turn.id);
     expect(after.state).toBe(TurnState.INTERRUPTED);
     expect(after.error?.message).not.toBe("");
     expect(requestsOf(text)).toHaveLength(1);
     await expectOnce(after);
-    const next = await send(fleet.clients.sessions, "one", `go on ${i}`, { sessionId: turn.sessionId });
+    const next = await send(fleet.clients.sessions, agent, `go on ${i}`, { sessionId: turn.sessionId });
     expect(next.turn.state).toBe(TurnState.SUCCEEDED);
   },
   60_000,
