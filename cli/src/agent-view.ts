@@ -34,9 +34,9 @@ export function agentColumns(terminal: Terminal): Column<Agent>[] {
       text: stateWord,
       paint: (agent, text) => terminal.paint(COLORS[agent.status?.state ?? 0] ?? "reset", text),
     },
-    { title: "SINCE", text: (agent) => ageText(agent.status?.stateSince) },
+    { title: "SINCE", optional: true, text: (agent) => ageText(agent.status?.stateSince) },
     { title: "MODEL", text: (agent) => agent.spec?.model ?? "" },
-    { title: "RESTARTS", text: (agent) => String(agent.status?.restartCount ?? 0) },
+    { title: "RESTARTS", optional: true, text: (agent) => String(agent.status?.restartCount ?? 0) },
     { title: "DETAIL", text: stateDetail },
   ];
 }

@@ -29,9 +29,19 @@ async function confirm(cli: Cli, agentId: string): Promise<void> {
   }
   const prompt = createInterface({ input: cli.stdin, output: process.stderr });
   try {
-    const typed = await prompt.question(`Type the agent's name to delete it (${agentId}): `);
-    if (typed.trim() !== agentId) {
-      throw new CliError(`agent ${agentId} is not deleted`, { exitCode: ExitCode.interrupted });
+    const question = prompt.question(`Type the agent's name to delete it (${agentId}): `);
+    // Ctrl-C and Ctrl-D answer as well.
+    const left = new Promise<undefined>((resolve) => {
+      prompt.once("SIGINT", resolve);
+      prompt.once("close", resolve);
+    });
+    const typed = await Promise.race([question.catch(() => undefined), left]);
+    if (typed?.trim() !== agentId) {
+      if (typed === undefined) cli.terminal.say("");
+      throw new CliError(`agent ${agentId} is not deleted`, {
+        why: typed === undefined ? undefined : `"${typed}" is not its name`,
+        exitCode: ExitCode.interrupted,
+      });
     }
   } finally {
     prompt.close();

@@ -9,8 +9,8 @@ const EXAMPLES = `Examples:
   $ source <(hermit completion zsh)            zsh, in ~/.zshrc after compinit
   $ hermit completion fish > ~/.config/fish/completions/hermit.fish
 
-It completes commands, flags, agents and sessions of a command named hermit,
-for example after: alias hermit=$PWD/bin/hermit
+It completes commands, flags, agents and sessions of a command named hermit:
+ln -s $PWD/bin/hermit ~/.local/bin/ makes one.
 `;
 
 /** `hermit completion SHELL`: prints the completion script of a shell. */

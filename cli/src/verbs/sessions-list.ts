@@ -8,9 +8,9 @@ import type { DeclareVerb } from "../declare-verb.ts";
 const COLUMNS: Column<Session>[] = [
   { title: "SESSION", text: (session) => session.id },
   { title: "AGENT", text: (session) => session.agentId },
-  { title: "CHANNEL", text: (session) => session.channel },
-  { title: "USER", text: (session) => session.userId },
-  { title: "TURNS", text: (session) => String(session.turnCount) },
+  { title: "CHANNEL", optional: true, text: (session) => session.channel },
+  { title: "USER", optional: true, text: (session) => session.userId },
+  { title: "TURNS", optional: true, text: (session) => String(session.turnCount) },
   { title: "ACTIVE", text: (session) => ageText(session.lastActivityTime) },
   { title: "TITLE", text: (session) => session.title },
 ];
