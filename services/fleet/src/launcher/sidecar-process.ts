@@ -258,7 +258,7 @@ export function createSidecarProcess(options: SidecarProcessOptions): SidecarPro
     await endSurely(running.target, Math.max(times.killGraceMs, end - performance.now()));
     await Promise.all([home.forgetLaunch(), home.removeJoinToken()]);
     log.info(fields, "sidecar stopped");
-    events.sidecarChanged(agentId, agentId, "stopped", detail);
+    events.sidecarChanged(agentId, agentId, "stopped", wanted === undefined ? "it was asked to stop" : detail);
   }
 
   async function endSurely(target: KillTarget, killGraceMs: number): Promise<void> {
