@@ -239,9 +239,9 @@ test("48 turns in flight when everything is killed: each acknowledged turn is th
   const turns = await Promise.all(
     Array.from({ length: 48 }, (_, i) => sendOnly(i % 2 === 0 ? "one" : "two", `in flight ${i}`)),
   );
-  const victims = [fleet.gatewayPid(), fleet.sidecarPid("one"), fleet.sidecarPid("two")];
-  for (const pid of victims) process.kill(pid, "SIGKILL");
-  await waitFor(() => fleet.gatewayPid() !== victims[0], { what: "the next gateway", deadlineMs: 20_000 });
+  const killed = [fleet.gatewayPid(), fleet.sidecarPid("one"), fleet.sidecarPid("two")];
+  for (const pid of killed) process.kill(pid, "SIGKILL");
+  await waitFor(() => fleet.gatewayPid() !== killed[0], { what: "the next gateway", deadlineMs: 20_000 });
   await wholeAgain();
   const after = await Promise.all(turns.map(({ id }) => ended(id, 60_000)));
   expect(after.map(({ state }) => state)).toEqual(turns.map(() => TurnState.SUCCEEDED));

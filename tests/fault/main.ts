@@ -20,7 +20,7 @@ const { status } = spawnSync(
     "run",
     "tests/fault",
     "--reporter=default",
-    "--reporter=./scripts/count-reporter.ts",
+    `--reporter=${new URL("../../scripts/count-reporter.ts", import.meta.url).pathname}`,
     ...(values.only === undefined ? [] : ["-t", values.only]),
   ],
   { stdio: "inherit", env: { ...process.env, OPENHERMIT_FAULT_REPEATS: String(repeats) } },
