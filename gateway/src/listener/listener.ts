@@ -54,6 +54,8 @@ export interface Listener {
 const HEADER_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
 const STALL_TIMEOUT_MS = 60_000;
+/** Requests of one connection that are served at the same time. */
+const MAX_STREAMS = 100;
 const MAX_HEADER_BYTES = 16 * 1024;
 
 /**
@@ -71,7 +73,17 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   }
   const headerTimeoutMs = options.headerTimeoutMs ?? HEADER_TIMEOUT_MS;
   const stalls = createStallGuard(options.stallTimeoutMs ?? STALL_TIMEOUT_MS);
+  const inFlight = new WeakMap<Socket, number>();
   const handler: RequestHandler = (request, response) => {
+    if (!("stream" in response)) {
+      const { socket } = request;
+      const count = (inFlight.get(socket) ?? 0) + 1;
+      inFlight.set(socket, count);
+      // Nobody pipelines so much but to be answered without ever reading; Node itself has no bound.
+      if (count > MAX_STREAMS) socket.destroy();
+      if (socket.destroyed) return;
+      response.once("close", () => inFlight.set(socket, (inFlight.get(socket) ?? 1) - 1));
+    }
     stalls.watch(response);
     releaseUnread(response);
     options.handler(request, response);
@@ -91,7 +103,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   http1.emit("listening");
   const http2 = createHttp2Server(
     {
-      settings: { maxConcurrentStreams: 100, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false },
+      settings: { maxConcurrentStreams: MAX_STREAMS, maxHeaderListSize: MAX_HEADER_BYTES, enablePush: false },
       maxSessionMemory: 16,
       maxSessionInvalidFrames: 100,
       streamResetBurst: 200,
