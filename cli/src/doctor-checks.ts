@@ -82,6 +82,7 @@ async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
     return;
   }
   const gateway = createGateway(found);
+  let asked = "gateway";
   try {
     const { health } = await gateway.health.getFleetHealth({}, { timeoutMs: 5000 });
     const version = readGatewayFile(config.home)?.version;
@@ -91,6 +92,7 @@ async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
       const fix = component.name === "database" ? databaseFix(config) : "look into logs/gateway.log in the home";
       yield well ? ok(component.name, "ok") : failed(component.name, component.detail || "does not work", fix);
     }
+    asked = "agents";
     const agents = await listAllAgents(gateway);
     const ill = new Set(agents.filter((agent) => !isWell(agent)).map(({ id }) => id));
     for (const { agentId, components } of health?.agents ?? []) {
@@ -109,7 +111,7 @@ async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
   } catch (error) {
     const { message, why, next } = toCliError(error, found.url);
     yield failed(
-      "gateway",
+      asked,
       why === undefined ? message : `${message}: ${why}`,
       next ?? "look into logs/gateway.log in the home",
     );
