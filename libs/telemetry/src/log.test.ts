@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +27,22 @@ describe("log", () => {
     expect(text).not.toMatch(/plain-?secret/);
     expect(text).toContain("no login at postgres://me:[redacted]@db:5432/x");
     expect(text.trim().split("\n")).toHaveLength(3);
+  });
+
+  test.runIf(process.platform === "linux")("loses lines on a full disk, and the process goes on", () => {
+    // In a process of its own: a log that waits for the disk would stop this one.
+    const script = `
+      import { openSync } from "node:fs";
+      import { createLog } from ${JSON.stringify(join(import.meta.dirname, "log.ts"))};
+      const log = createLog({ service: "test", destination: openSync("/dev/full", "w") });
+      log.info("lost");
+      log.fatal("lost too");
+      process.stdout.write("goes on");`;
+    const args = ["--input-type=module", "-e", script];
+    expect(spawnSync(process.execPath, args, { timeout: 10_000, encoding: "utf8" })).toMatchObject({
+      status: 0,
+      stdout: "goes on",
+    });
   });
 
   test("writes the cause of an error and leaves out what is below its level", () => {

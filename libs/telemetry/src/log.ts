@@ -54,9 +54,9 @@ export function createLog(options: LogOptions): Log {
   const paths = SECRET_FIELDS.flatMap((field) =>
     field.startsWith("[") ? [field, `*${field}`, `*.*${field}`] : [field, `*.${field}`, `*.*.${field}`],
   );
-  const destination: DestinationStream = options.pretty
-    ? { write: (line) => writeLine(fd, prettyLine(line)) }
-    : lineDestination(fd);
+  const destination: DestinationStream = {
+    write: (line) => writeLine(fd, options.pretty ? prettyLine(line) : line),
+  };
   return pino(
     {
       level: options.level ?? "info",
@@ -70,13 +70,6 @@ export function createLog(options: LogOptions): Log {
     },
     destination,
   );
-}
-
-function lineDestination(fd: number): DestinationStream {
-  const stream = pino.destination({ dest: fd, sync: true });
-  // A full disk must not take the process down: the line is lost, the work goes on.
-  stream.on("error", () => {});
-  return stream;
 }
 
 const META = new Set(["level", "time", "service", "pid", "message"]);
@@ -97,10 +90,23 @@ function prettyLine(line: string): string {
   );
 }
 
+/** How often a pipe that is full is tried, and the pause between in milliseconds. */
+const FULL_PIPE_TRIES = 100;
+const FULL_PIPE_PAUSE_MS = 10;
+
+/**
+ * Writes the line, or loses it: a full disk, a reader that is gone or one that hangs must not stop the process. pino's
+ * own destination keeps what it could not write and, after a `fatal`, tries for ever.
+ */
 function writeLine(fd: number, line: string): void {
-  try {
-    writeSync(fd, line);
-  } catch {
-    // A log that can't be written must not take the process down: the reader of a pipe may be gone.
+  const bytes = Buffer.from(line);
+  let written = 0;
+  for (let tries = 0; written < bytes.length && tries < FULL_PIPE_TRIES; tries += 1) {
+    try {
+      written += writeSync(fd, bytes, written);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_PIPE_PAUSE_MS);
+    }
   }
 }
