@@ -68,7 +68,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     throw failedPrecondition(
       "LISTEN_INSECURE",
       `${options.host} can be reached from other machines, and without TLS everything sent there can be read`,
-      { hint: "give a certificate and its key, listen on 127.0.0.1, or allow it with --insecure" },
+      { hint: "give a certificate and its key, listen on 127.0.0.1, or allow it with OPENHERMIT_INSECURE=true" },
     );
   }
   const headerTimeoutMs = options.headerTimeoutMs ?? HEADER_TIMEOUT_MS;
