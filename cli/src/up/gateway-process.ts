@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { repositoryRoot } from "../config.ts";
 import { CliError } from "../cli-error.ts";
@@ -118,6 +118,8 @@ function unexplained(how: string, logFile: string, offset: number): CliError {
 }
 
 function lastWords(logFile: string, offset: number): string | undefined {
+  // The home may have been removed meanwhile, and its log with it.
+  if (!existsSync(logFile)) return undefined;
   const fd = openSync(logFile, "r");
   try {
     const { size } = fstatSync(fd);
