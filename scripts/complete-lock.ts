@@ -78,7 +78,7 @@ if (missing.length > 0 && process.argv.includes("--check")) {
   process.stderr.write(`package-lock.json lacks ${missing.join(", ")}: run npm run complete-lock\n`);
   process.exitCode = 1;
 } else if (missing.length > 0) {
-  lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, "en")));
+  lock.packages = Object.fromEntries(Object.entries(lock.packages).toSorted(([a], [b]) => a.localeCompare(b, "en")));
   writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);
   process.stdout.write(`added ${missing.length} packages to package-lock.json\n`);
 }
