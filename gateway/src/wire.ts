@@ -155,6 +155,8 @@ export function wireServices(options: WireOptions): Services {
       await mesh.start();
       await sessions.start();
       fleet.start();
+      // Not before is the gateway ready: a message would be refused for want of its agent.
+      await fleet.agentsRead();
     },
     async close() {
       await fleet.close();

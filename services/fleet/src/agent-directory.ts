@@ -34,9 +34,13 @@ export function createAgentDirectory({ database, log }: { database: Database; lo
   return {
     get(id) {
       if (entries !== undefined) return entries.get(id);
-      throw unavailable("FLEET_NOT_READ", "the gateway has not read its agents yet: its database is away", {
-        hint: "Try again when the gateway's health says that the database is back.",
-      });
+      throw unavailable(
+        "FLEET_NOT_READ",
+        "the gateway has not read its agents yet: it has just started, or its database is away",
+        {
+          hint: "Try again in a moment; the gateway's health says when the database is back.",
+        },
+      );
     },
     all: () => [...(entries?.values() ?? [])],
     poke: task.poke,

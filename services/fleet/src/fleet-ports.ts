@@ -91,6 +91,8 @@ export interface FleetService {
   routes(router: ConnectRouter): void;
   /** Begins to watch, supervise and write what is observed; does not wait for the database. Call it when the gateway listens. */
   start(): void;
+  /** Resolves when the agents were read once after this call, so that turns can be taken; at once when the database is away. */
+  agentsRead(): Promise<void>;
   /** Lets sidecars run on and forgets them. Idempotent. */
   close(): Promise<void>;
   /** Ends all sidecars that this gateway started, side by side, each with this time for its turns. No sidecar starts afterwards. */

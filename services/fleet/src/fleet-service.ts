@@ -133,6 +133,11 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
       );
     },
 
+    // A reading that failed is repeated by the task itself.
+    agentsRead: () =>
+      agentsInMemory()
+        .refresh()
+        .catch(() => undefined),
     start() {
       agentsInMemory();
       subscription ??= database.listen(FLEET_CHANNEL, onMessage, onSubscribed);
