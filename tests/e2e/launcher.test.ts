@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -141,9 +142,9 @@ test("starts at the same time install once; one that was killed does not stop th
     });
     let text = "";
     child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
-    return waitFor(() => (child.exitCode === null ? undefined : text), { what: `start ${n}` });
+    return once(child, "close").then(([code]) => `${String(code)} ${text}`);
   });
-  expect(await Promise.all(starts)).toEqual(['["1"]\n', '["2"]\n', '["3"]\n']);
+  expect(await Promise.all(starts)).toEqual(['0 ["1"]\n', '0 ["2"]\n', '0 ["3"]\n']);
   expect(npmRuns()).toBe(1);
 });
 

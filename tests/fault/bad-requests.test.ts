@@ -62,7 +62,8 @@ function endError(answer: RawAnswer): { code?: string; message?: string } | unde
   throw new Error(`the stream has no end: status ${answer.status}, ${answer.body.length} bytes`);
 }
 
-const grpcStatus = (answer: RawAnswer): Code => Number(answer.trailers["grpc-status"] ?? answer.headers["grpc-status"]);
+const grpcStatus = (answer: RawAnswer): number =>
+  Number(answer.trailers["grpc-status"] ?? answer.headers["grpc-status"]);
 
 async function failure(call: Promise<unknown>): Promise<ConnectError> {
   const error = await call.then(

@@ -63,7 +63,7 @@ async function expectStored(seen: SeenTurn, kinds: readonly string[]): Promise<v
   expect(seen.turn.error?.message ?? "").toBe("");
   expect(seen.turn.state).toBe(TurnState.SUCCEEDED);
   const events = await eventsOf(seen.turn.id);
-  expect(events.map(({ detail }) => detail.case).toSorted()).toEqual([...kinds].toSorted());
+  expect(events.map(({ detail }) => String(detail.case)).toSorted()).toEqual([...kinds].toSorted());
   for (const agent of ["one", "two"]) {
     const next = await send(fleet.clients.sessions, agent, "and now?");
     expect(next.turn.state).toBe(TurnState.SUCCEEDED);
