@@ -101,7 +101,7 @@ alone() {
     exit 1
   fi
   told=
-  nobody=0
+  dead=none
   while ! mkdir "$lock" 2>/dev/null; do
     owners=$(cat "$lock/owners" 2>/dev/null || true)
     if any_runs $owners; then
@@ -109,11 +109,13 @@ alone() {
         say "waiting for another start, process ${owners%% *}, which installs the dependencies (if it does not, remove $lock) ..."
       fi
       told=1
-      nobody=0
+      dead=none
+    elif [ "$owners" = "$dead" ]; then
+      break_lock
+      dead=none
     else
-      # Twice, for an owner writes its number a moment after it has taken the lock.
-      nobody=$((nobody + 1))
-      if [ "$nobody" -gt 1 ]; then rm -rf "$lock"; fi
+      # Looks twice, for an owner writes its number a moment after it has taken the lock.
+      dead=$owners
     fi
     sleep 1
   done
@@ -125,6 +127,15 @@ alone() {
   "$2" "$1"
   rm -rf "$lock"
   trap - EXIT INT TERM HUP
+}
+
+# break_lock: removes the lock of a start that was killed. One at a time, or the second would remove the lock that
+# another start has taken since.
+break_lock() {
+  if mkdir "$lock.breaking" 2>/dev/null; then
+    if [ "$(cat "$lock/owners" 2>/dev/null || true)" = "$dead" ]; then rm -rf "$lock"; fi
+    rm -rf "$lock.breaking"
+  fi
 }
 
 # any_runs PID...: whether one of the processes runs.
