@@ -1,4 +1,5 @@
 import { Agent, request as httpRequest } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { scriptedManifest } from "../fixture/scripted-manifest.ts";
 import { startFleet, type RunningFleet } from "../fixture/running-fleet.ts";
@@ -192,8 +193,12 @@ async function load(fleet: RunningFleet, sessions: number): Promise<Load> {
   return { rate: times.length / seconds, p95: percentile(times, 0.95), failed, cpuMs };
 }
 
+/** The gateway's metrics are made anew at most once in this time. */
+const METRICS_AGE_MS = 1100;
+
 /** How many statements the gateway has sent, from its own metrics. */
 async function statementCount(fleet: RunningFleet): Promise<number> {
+  await pause(METRICS_AGE_MS);
   const text = await (await fetch(`${fleet.url}/metrics`)).text();
   const line = /^openhermit_database_statements_total(?:\{[^}]*\})? (\S+)/m.exec(text);
   if (line === null) throw new Error("the gateway's metrics do not count statements");
