@@ -125,7 +125,8 @@ test("200 stalled tails while 32 MiB of events come: memory stays bounded, a goo
   stop.abort();
   await tail;
   expect(new Set(seen).size).toBe(seen.length);
-  expect(most - before).toBeLessThan(300 * MIB);
+  // 1 MiB may wait for each tail, and what is collected late on a busy machine; without a bound it would be 6 GiB.
+  expect(most - before).toBeLessThan(800 * MIB);
   expect(await slowestLivez()).toBeLessThan(500);
 }, 60_000);
 
