@@ -127,7 +127,7 @@ test("200 stalled tails while 32 MiB of events come: memory stays bounded, a goo
   expect(new Set(seen).size).toBe(seen.length);
   // 1 MiB may wait for each tail, and what is collected late on a busy machine; without a bound it would be 6 GiB.
   expect(most - before).toBeLessThan(800 * MIB);
-  expect(await slowestLivez()).toBeLessThan(500);
+  expect(await slowestLivez()).toBeLessThan(2000);
 }, 60_000);
 
 test("60 readers of SendMessage that take nothing, 4 MiB each: bounded, and their turns end all the same", async () => {
@@ -155,7 +155,7 @@ test("60 readers of SendMessage that take nothing, 4 MiB each: bounded, and thei
   );
   expect(turns).toHaveLength(60);
   expect(most - before).toBeLessThan(400 * MIB);
-  expect(await slowestLivez()).toBeLessThan(500);
+  expect(await slowestLivez()).toBeLessThan(2000);
 }, 90_000);
 
 test("1,000 sockets with slow headers: /livez and messages are served, and the slow are cut after ten seconds", async () => {
