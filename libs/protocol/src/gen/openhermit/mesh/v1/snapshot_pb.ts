@@ -32,8 +32,7 @@ export type Snapshot = Message<"openhermit.mesh.v1.Snapshot"> & {
   agentId: string;
 
   /**
-   * Grows with every change. A sidecar MUST ignore a snapshot whose generation is not higher than the one it has, unless
-   * the gateway's Welcome said that it starts afresh.
+   * Grows with every change. A sidecar MUST ignore a snapshot whose generation is lower than that of the one it has.
    *
    * @generated from field: int64 generation = 2;
    */

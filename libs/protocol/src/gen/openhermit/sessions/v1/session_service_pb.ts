@@ -356,7 +356,7 @@ export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__P
  */
 export type ListSessionsResponse = Message<"openhermit.sessions.v1.ListSessionsResponse"> & {
   /**
-   * One page, newest activity first.
+   * One page, the session with the newest message first.
    *
    * @generated from field: repeated openhermit.sessions.v1.Session sessions = 1;
    */
@@ -419,7 +419,7 @@ export const ListTranscriptRequestSchema: GenMessage<ListTranscriptRequest> = /*
  */
 export type ListTranscriptResponse = Message<"openhermit.sessions.v1.ListTranscriptResponse"> & {
   /**
-   * Entries in order. An empty page is the end; a full one may be followed by more, after its last position.
+   * Entries in order. A page holds about 2 MiB at most, so it may be shorter than page_size: only an empty one is the end.
    *
    * @generated from field: repeated openhermit.sessions.v1.TranscriptEntry entries = 1;
    */
@@ -498,7 +498,7 @@ export const SessionService: GenService<{
     output: typeof GetSessionResponseSchema;
   },
   /**
-   * ListSessions returns sessions, newest activity first. Errors: INVALID_ARGUMENT for a bad page token.
+   * ListSessions returns sessions, the one with the newest message first. Errors: INVALID_ARGUMENT for a bad page token.
    *
    * @generated from rpc openhermit.sessions.v1.SessionService.ListSessions
    */
