@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { temporaryDirectory } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { isWellFormed, newToken, openOperatorToken } from "./operator-token.ts";
+import { isToken, newToken } from "@openhermit/ids";
+
+import { openOperatorToken } from "./operator-token.ts";
 
 let home: Awaited<ReturnType<typeof temporaryDirectory>>;
 beforeEach(async () => {
@@ -28,7 +30,7 @@ describe("operator token", () => {
     for (const other of ["", "ohm_", text.slice(0, -1), `${text}0`, text.toLowerCase(), newToken()]) {
       expect(token.matches(other)).toBe(false);
     }
-    expect(isWellFormed(`ohm_${"0".repeat(38)}`)).toBe(false);
+    expect(isToken(`ohm_${"0".repeat(38)}`)).toBe(false);
   });
 
   test("of a file that others can read is closed again; one that was mangled is named", async () => {

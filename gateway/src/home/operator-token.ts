@@ -1,9 +1,9 @@
-import { createHash, randomInt, timingSafeEqual } from "node:crypto";
+import { createHash, timingSafeEqual } from "node:crypto";
 import { chmod, link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { crc32 } from "node:zlib";
 
 import { failedPrecondition } from "@openhermit/errors";
+import { isToken, newToken } from "@openhermit/ids";
 
 /** The token of whoever owns the home. */
 export interface OperatorToken {
@@ -15,10 +15,6 @@ export interface OperatorToken {
   deriveKey(purpose: string): Uint8Array;
 }
 
-const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-const RANDOM_LENGTH = 32;
-const CHECK_LENGTH = 6;
-
 /**
  * Reads `<home>/operator-token`, and makes it at the first start: `ohm_`, 32 random characters, 6 of a checksum that tells a
  * token which was cut or mistyped. Two gateways that start at once agree on one token.
@@ -29,28 +25,9 @@ export async function openOperatorToken(home: string): Promise<OperatorToken> {
   const digest = sha256(token);
   return {
     path,
-    matches: (text) => isWellFormed(text) && timingSafeEqual(sha256(text), digest),
+    matches: (text) => isToken(text) && timingSafeEqual(sha256(text), digest),
     deriveKey: (purpose) => createHash("sha256").update(`${purpose}\n${token}`).digest(),
   };
-}
-
-/** A new token. */
-export function newToken(): string {
-  let random = "";
-  for (let index = 0; index < RANDOM_LENGTH; index += 1) {
-    random += ALPHABET.charAt(randomInt(ALPHABET.length));
-  }
-  return `ohm_${random}${checksum(random)}`;
-}
-
-/** Whether the text has the form of a token and its checksum fits. */
-export function isWellFormed(text: string): boolean {
-  const random = text.slice(4, 4 + RANDOM_LENGTH);
-  return (
-    text.length === 4 + RANDOM_LENGTH + CHECK_LENGTH &&
-    text.startsWith("ohm_") &&
-    text.slice(4 + RANDOM_LENGTH) === checksum(random)
-  );
 }
 
 async function readToken(path: string): Promise<string | undefined> {
@@ -66,7 +43,7 @@ async function readToken(path: string): Promise<string | undefined> {
     }
     throw error;
   }
-  if (!isWellFormed(token)) {
+  if (!isToken(token)) {
     throw failedPrecondition("OPERATOR_TOKEN_BROKEN", `${path} holds no token that this gateway made`, {
       hint: "remove the file and start again; a new token is made",
       fields: { path },
@@ -96,16 +73,6 @@ async function createToken(path: string): Promise<string> {
     });
   }
   return token;
-}
-
-function checksum(random: string): string {
-  let rest = crc32(random);
-  let text = "";
-  for (let index = 0; index < CHECK_LENGTH; index += 1) {
-    text = ALPHABET.charAt(rest % ALPHABET.length) + text;
-    rest = Math.floor(rest / ALPHABET.length);
-  }
-  return text;
 }
 
 function sha256(text: string): Buffer {

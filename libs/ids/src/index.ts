@@ -10,4 +10,5 @@ export {
   type TurnId,
   type UserId,
 } from "./ids.ts";
+export { isToken, newCode, newToken } from "./token.ts";
 export { isUuid, newUuidV7 } from "./uuid-v7.ts";

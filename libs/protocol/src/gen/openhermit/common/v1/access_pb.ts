@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file openhermit/common/v1/access.proto.
  */
 export const file_openhermit_common_v1_access: GenFile = /*@__PURE__*/
-  fileDesc("CiFvcGVuaGVybWl0L2NvbW1vbi92MS9hY2Nlc3MucHJvdG8SFG9wZW5oZXJtaXQuY29tbW9uLnYxIogBCgZBY2Nlc3MSMAoIYXVkaWVuY2UYASABKA4yHi5vcGVuaGVybWl0LmNvbW1vbi52MS5BdWRpZW5jZRIQCghyZXNvdXJjZRgCIAEoCRIoCgR2ZXJiGAMgASgOMhoub3Blbmhlcm1pdC5jb21tb24udjEuVmVyYhIQCghzZWxlY3RvchgEIAEoCSpnCghBdWRpZW5jZRIYChRBVURJRU5DRV9VTlNQRUNJRklFRBAAEhMKD0FVRElFTkNFX1BVQkxJQxABEhYKEkFVRElFTkNFX1BSSU5DSVBBTBACEhQKEEFVRElFTkNFX1NJREVDQVIQAyo7CgRWZXJiEhQKEFZFUkJfVU5TUEVDSUZJRUQQABINCglWRVJCX1JFQUQQARIOCgpWRVJCX1dSSVRFEAI6WQoGYWNjZXNzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY3IwDIAEoCzIcLm9wZW5oZXJtaXQuY29tbW9uLnYxLkFjY2Vzc1IGYWNjZXNziAEBYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("CiFvcGVuaGVybWl0L2NvbW1vbi92MS9hY2Nlc3MucHJvdG8SFG9wZW5oZXJtaXQuY29tbW9uLnYxItIBCgZBY2Nlc3MSMAoIYXVkaWVuY2UYASABKA4yHi5vcGVuaGVybWl0LmNvbW1vbi52MS5BdWRpZW5jZRIQCghyZXNvdXJjZRgCIAEoCRIoCgR2ZXJiGAMgASgOMhoub3Blbmhlcm1pdC5jb21tb24udjEuVmVyYhIQCghzZWxlY3RvchgEIAEoCRIyCgZhZ2VudHMYBSABKA4yIi5vcGVuaGVybWl0LmNvbW1vbi52MS5BZ2VudEJpbmRpbmcSFAoMcmVjZW50X2xvZ2luGAYgASgIKmcKCEF1ZGllbmNlEhgKFEFVRElFTkNFX1VOU1BFQ0lGSUVEEAASEwoPQVVESUVOQ0VfUFVCTElDEAESFgoSQVVESUVOQ0VfUFJJTkNJUEFMEAISFAoQQVVESUVOQ0VfU0lERUNBUhADKjsKBFZlcmISFAoQVkVSQl9VTlNQRUNJRklFRBAAEg0KCVZFUkJfUkVBRBABEg4KClZFUkJfV1JJVEUQAiqAAQoMQWdlbnRCaW5kaW5nEh0KGUFHRU5UX0JJTkRJTkdfVU5TUEVDSUZJRUQQABIaChZBR0VOVF9CSU5ESU5HX1NFTEVDVEVEEAESGAoUQUdFTlRfQklORElOR19MSVNURUQQAhIbChdBR0VOVF9CSU5ESU5HX0xPT0tFRF9VUBADOlkKBmFjY2VzcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNyMAyABKAsyHC5vcGVuaGVybWl0LmNvbW1vbi52MS5BY2Nlc3NSBmFjY2Vzc4gBAWIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * The access rule of one method.
@@ -45,12 +45,28 @@ export type Access = Message<"openhermit.common.v1.Access"> & {
   verb: Verb;
 
   /**
-   * For AUDIENCE_PRINCIPAL: the path of the request field that names the resource, for example
-   * "agent_id" or "agent.id". Empty for a list or a method without one named resource.
+   * For AUDIENCE_PRINCIPAL: the path of the request field that a scope's selector is compared with, for
+   * example "agent_id" or "agent.id": the agent's id for a method about agents, else the id of the resource
+   * itself. Empty for a list or a method without one named resource.
    *
    * @generated from field: string selector = 4;
    */
   selector: string;
+
+  /**
+   * For AUDIENCE_PRINCIPAL: how the call is bound to the agents that the caller may reach.
+   *
+   * @generated from field: openhermit.common.v1.AgentBinding agents = 5;
+   */
+  agents: AgentBinding;
+
+  /**
+   * Whether a person must have logged in recently (within 60 minutes). Tokens of scopes and the local
+   * operator are exempt.
+   *
+   * @generated from field: bool recent_login = 6;
+   */
+  recentLogin: boolean;
 };
 
 /**
@@ -81,7 +97,7 @@ export const Audience = {
   PUBLIC: 1,
 
   /**
-   * A person or a machine account that holds the right `resource:verb`.
+   * A person or a service account that holds the right `resource:verb`.
    *
    * @generated from enum value: AUDIENCE_PRINCIPAL = 2;
    */
@@ -129,7 +145,7 @@ export const Verb = {
   READ: 1,
 
   /**
-   * Creates, changes or removes.
+   * Creates, changes or removes. Who may write may read.
    *
    * @generated from enum value: VERB_WRITE = 2;
    */
@@ -148,6 +164,56 @@ export type Verb = (typeof Verb)[keyof typeof Verb] | UnknownEnum;
  */
 export const VerbSchema: GenEnum<Verb> = /*@__PURE__*/
   enumDesc(file_openhermit_common_v1_access, 1);
+
+/**
+ * How a call is bound to the agents that its caller may reach: through their team, a grant, a token's scope.
+ *
+ * @generated from enum openhermit.common.v1.AgentBinding
+ */
+export const AgentBinding = {
+  /**
+   * The call is not about agents.
+   *
+   * @generated from enum value: AGENT_BINDING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The selector names an agent. One out of reach does not exist for the caller: NOT_FOUND.
+   *
+   * @generated from enum value: AGENT_BINDING_SELECTED = 1;
+   */
+  SELECTED: 1,
+
+  /**
+   * The call shows what belongs to agents in reach, and nothing of others. A token whose scope names an agent
+   * must name it with the selector too; without one the call is refused.
+   *
+   * @generated from enum value: AGENT_BINDING_LISTED = 2;
+   */
+  LISTED: 2,
+
+  /**
+   * The request names something that belongs to agents (a turn, an MCP server, a manifest): the method finds
+   * out to which, and lets nothing out of reach be seen or changed.
+   *
+   * @generated from enum value: AGENT_BINDING_LOOKED_UP = 3;
+   */
+  LOOKED_UP: 3,
+} as const;
+
+/**
+ * How a call is bound to the agents that its caller may reach: through their team, a grant, a token's scope.
+ *
+ * @generated from enum openhermit.common.v1.AgentBinding
+ */
+export type AgentBinding = (typeof AgentBinding)[keyof typeof AgentBinding] | UnknownEnum;
+
+/**
+ * Describes the enum openhermit.common.v1.AgentBinding.
+ */
+export const AgentBindingSchema: GenEnum<AgentBinding> = /*@__PURE__*/
+  enumDesc(file_openhermit_common_v1_access, 2);
 
 /**
  * The access rule of the method. The gateway reads it from the descriptor at each call.

@@ -1,0 +1,2 @@
+export { callerName, reachOf, type Caller, type Reach } from "./caller.ts";
+export { type Change, type FieldChange, type RecordChanges } from "./change.ts";

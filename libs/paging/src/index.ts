@@ -1,0 +1,2 @@
+export { cutPage, pageSizeOf } from "./page.ts";
+export { decodePageToken, encodePageToken, pageTokenInvalid } from "./page-token.ts";
