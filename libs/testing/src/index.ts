@@ -9,6 +9,7 @@ export {
   type ScriptedRequestBody,
 } from "./scripted-model.ts";
 export { temporaryDirectory, type TemporaryDirectory } from "./temporary-directory.ts";
+export { testCaller, type TestCaller } from "./test-caller.ts";
 export { testDatabase, type TestDatabase } from "./test-database.ts";
 export { testLog, type TestLog } from "./test-log.ts";
 export { waitFor, type WaitOptions } from "./wait-for.ts";
