@@ -2,8 +2,9 @@ import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { AgentState } from "@openhermit/protocol/fleet/v1/agent";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { HealthService as HealthRpc } from "@openhermit/protocol/health/v1/health_service";
+import type { Caller } from "@openhermit/caller";
 import { createDatabase, migrate, startEmbeddedPostgres, type Database } from "@openhermit/postgres";
-import { temporaryDirectory, testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
+import { temporaryDirectory, testCaller, testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { component } from "./component-health.ts";
 import { createHealthService, healthMigrations, type HealthPorts, type HealthService } from "./health-service.ts";
@@ -16,11 +17,15 @@ beforeAll(async () => {
 afterAll(() => db.drop());
 
 const ONLINE = { agentId: "one", state: AgentState.ONLINE, detail: "" };
-const gateway = (database: Database, ports: Partial<HealthPorts> = {}): HealthService =>
+const gateway = (
+  database: Database,
+  ports: Partial<HealthPorts> = {},
+  caller: () => Caller = () => testCaller(),
+): HealthService =>
   createHealthService({
     database,
     log: testLog(),
-    caller: () => ({ kind: "principal", id: "operator" }),
+    caller,
     ports: { agents: async () => [ONLINE], databaseStatus: database.status, ...ports },
   });
 const detailIn = async (service: HealthService): Promise<string | undefined> =>
@@ -99,5 +104,59 @@ test("it answers while the database is away, and writes what was reported meanwh
 test("agents that are not told in time do not keep the answer waiting", async () => {
   const service = gateway(db.database, { agents: () => new Promise(() => undefined) });
   await expect(service.summary()).resolves.toMatchObject({ agents: [] });
+  await service.close();
+});
+
+test("who reaches some agents learns nothing of the others: no name, no sentence, no count, no state", async () => {
+  const troubled = (agentId: string) => ({ agentId, state: AgentState.CRASHED, detail: `${agentId} has crashed` });
+  const views = [ONLINE, ...Array.from({ length: 60 }, (_, i) => troubled(`hidden-${i}`)), troubled("two")];
+  const ann = testCaller("member:ann", ["one"]);
+  let caller: Caller = ann;
+  const service = gateway(db.database, { agents: async () => views }, () => caller);
+  const client = createClient(HealthRpc, createRouterTransport(service.routes));
+  const asked = async () => (await client.getFleetHealth({})).health;
+  try {
+    await service.reported("one", [component("model", HealthState.OK, "")]);
+    await service.reported("hidden-0", [component("mcp:secret", HealthState.DOWN, "no such program")]);
+    const seen = await asked();
+    expect(seen).toMatchObject({ state: HealthState.OK, reasons: [], agents: [{ agentId: "one" }] });
+    expect(
+      JSON.stringify(seen, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value)),
+    ).not.toMatch(/hidden|two|secret|more problems/);
+
+    ann.agentIds.add("two");
+    expect(await asked()).toMatchObject({
+      state: HealthState.DEGRADED,
+      reasons: ['agent "two": two has crashed'],
+      agents: [{ agentId: "one" }, { agentId: "two" }],
+    });
+    ann.agentIds.clear();
+    expect(await asked()).toMatchObject({ state: HealthState.OK, reasons: [], agents: [] });
+
+    // Neither a sidecar nor anybody else without rights sees an agent, should one ever get this far.
+    for (const stranger of [
+      { kind: "anonymous" } as const,
+      { kind: "sidecar", sidecarId: "one", agentIds: ["one"] } as const,
+    ]) {
+      caller = stranger;
+      expect((await asked())?.agents).toEqual([]);
+    }
+    caller = testCaller();
+    expect((await asked())?.agents).toHaveLength(62);
+    expect((await service.summary()).agents).toHaveLength(62);
+    expect((await service.summary(ann.agents)).agents).toEqual([]);
+  } finally {
+    await service.close();
+  }
+});
+
+test("without a database it still shows only what is in reach", async () => {
+  const away = { ready: false, since: new Date(0), detail: "connect ECONNREFUSED 127.0.0.1:5432" };
+  const agents = async () => [ONLINE, { ...ONLINE, agentId: "two" }];
+  const service = gateway(db.database, { agents, databaseStatus: () => away });
+  const summary = await service.summary(testCaller("member:ann", ["two"]).agents);
+  expect(summary).toMatchObject({ state: HealthState.DOWN, agents: [{ agentId: "two" }] });
+  expect(summary.agents).toHaveLength(1);
+  expect(summary.reasons).toHaveLength(1);
   await service.close();
 });

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { callerName, reachOf, type Caller, type Reach } from "@openhermit/caller";
 import type { Database, MigrationSet } from "@openhermit/postgres";
 import type { ComponentHealth, FleetHealth } from "@openhermit/protocol/health/v1/health";
 import { HealthService as HealthRpc } from "@openhermit/protocol/health/v1/health_service";
@@ -16,9 +17,6 @@ export const healthMigrations: MigrationSet = {
   schema: "health",
   directory: fileURLToPath(new URL("../migrations", import.meta.url)),
 };
-
-/** Who calls, as far as health cares: who asked. */
-export type Caller = { kind: "principal"; id: string } | { kind: "sidecar" } | { kind: "anonymous" };
 
 /** What health needs of others. */
 export interface HealthPorts {
@@ -41,8 +39,11 @@ export interface HealthService {
   close(): Promise<void>;
   /** Takes all that a sidecar says of an agent. Never fails and does not wait for the database: it is written behind. */
   reported(agentId: string, components: readonly ComponentHealth[]): Promise<void>;
-  /** The health of everything. Answers within about 2 s, also without a database. */
-  summary(): Promise<FleetHealth>;
+  /**
+   * The health of the gateway and of the agents in reach, as if there were no others; of everything when nobody's reach is
+   * given. Answers within about 2 s, also without a database.
+   */
+  summary(reach?: Reach): Promise<FleetHealth>;
   /** Removes what is known of a deleted agent. Errors: DATABASE_UNAVAILABLE. */
   forgetAgent(agentId: string): Promise<void>;
 }
@@ -66,14 +67,15 @@ export function createHealthService(options: HealthServiceOptions): HealthServic
     }
   };
 
-  const summary = async (): Promise<FleetHealth> => {
+  const summary = async (reach?: Reach): Promise<FleetHealth> => {
     const deadline = new AbortController();
     await Promise.race([
       readAgents(),
       delay(AGENTS_DEADLINE_MS, undefined, { signal: deadline.signal, ref: false }).catch(() => undefined),
     ]);
     deadline.abort();
-    return fleetHealth(ports.databaseStatus(), lastViews, memory.reports);
+    const views = reach === undefined ? lastViews : lastViews.filter(({ agentId }) => reach.has(agentId));
+    return fleetHealth(ports.databaseStatus(), views, memory.reports);
   };
 
   const subscription = database.listen(
@@ -107,8 +109,8 @@ export function createHealthService(options: HealthServiceOptions): HealthServic
       router.service(HealthRpc, {
         async getFleetHealth(_request, context) {
           const who = caller(context);
-          log.debug({ caller: who.kind === "principal" ? who.id : who.kind }, "health asked");
-          return { health: await summary() };
+          log.debug({ caller: callerName(who) }, "health asked");
+          return { health: await summary(reachOf(who)) };
         },
       });
     },

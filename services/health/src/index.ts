@@ -2,7 +2,6 @@ export type { AgentView, DatabaseView } from "./fleet-health.ts";
 export {
   createHealthService,
   healthMigrations,
-  type Caller,
   type HealthPorts,
   type HealthService,
   type HealthServiceOptions,

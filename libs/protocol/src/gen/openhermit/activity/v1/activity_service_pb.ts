@@ -27,7 +27,7 @@ export const file_openhermit_activity_v1_activity_service: GenFile = /*@__PURE__
  */
 export type EventFilter = Message<"openhermit.activity.v1.EventFilter"> & {
   /**
-   * Only of this agent. Empty means all.
+   * Only of this agent. Empty means all in reach.
    *
    * @generated from field: string agent_id = 1;
    */
@@ -253,7 +253,9 @@ export const TailEventsResponseSchema: GenMessage<TailEventsResponse> = /*@__PUR
  */
 export const ActivityService: GenService<{
   /**
-   * QueryEvents returns events, newest first. Errors: INVALID_ARGUMENT for a bad page token or time range.
+   * QueryEvents returns events of the agents in the caller's reach, newest first. An agent out of reach has none, as one that
+   * does not exist; events without an agent are shown to those only who reach all.
+   * Errors: INVALID_ARGUMENT for a bad page token or time range.
    *
    * @generated from rpc openhermit.activity.v1.ActivityService.QueryEvents
    */
@@ -265,6 +267,7 @@ export const ActivityService: GenService<{
   /**
    * TailEvents streams events in the order in which they were stored: what is stored after the given place, then what
    * comes, without a gap and without a double. Resume with the cursor of the last event received.
+   * Shows what QueryEvents shows, by the caller's reach as it is when an event is sent, also when it changes meanwhile.
    * A reader that is slower than the events is closed with RESOURCE_EXHAUSTED; it resumes with its cursor.
    * Errors: INVALID_ARGUMENT for a bad cursor.
    *

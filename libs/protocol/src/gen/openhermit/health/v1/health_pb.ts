@@ -102,13 +102,13 @@ export const AgentHealthSchema: GenMessage<AgentHealth> = /*@__PURE__*/
   messageDesc(file_openhermit_health_v1_health, 1);
 
 /**
- * The health of the whole fleet.
+ * The health of the gateway and of the agents that the caller may reach.
  *
  * @generated from message openhermit.health.v1.FleetHealth
  */
 export type FleetHealth = Message<"openhermit.health.v1.FleetHealth"> & {
   /**
-   * OK when all is well, DOWN when the gateway can't do its work, else DEGRADED.
+   * OK when all of this is well, DOWN when the gateway can't do its work, else DEGRADED.
    *
    * @generated from field: openhermit.health.v1.HealthState state = 1;
    */

@@ -60,7 +60,8 @@ export const GetFleetHealthResponseSchema: GenMessage<GetFleetHealthResponse> = 
  */
 export const HealthService: GenService<{
   /**
-   * GetFleetHealth returns the health of the gateway and of every agent. Answers also without a database.
+   * GetFleetHealth returns the health of the gateway and of every agent in the caller's reach, as if there were no others.
+   * Answers also without a database.
    *
    * @generated from rpc openhermit.health.v1.HealthService.GetFleetHealth
    */

@@ -321,7 +321,7 @@ export const GetSessionResponseSchema: GenMessage<GetSessionResponse> = /*@__PUR
  */
 export type ListSessionsRequest = Message<"openhermit.sessions.v1.ListSessionsRequest"> & {
   /**
-   * Only sessions of this agent. Empty means all.
+   * Only sessions of this agent. Empty means of all in reach.
    *
    * @generated from field: string agent_id = 1;
    */
@@ -457,7 +457,8 @@ export const SessionService: GenService<{
   },
   /**
    * WatchTurn streams a turn from where it is until it ends: first the turn, then its complete steps, the text of the
-   * running step so far, then what follows. Errors: NOT_FOUND.
+   * running step so far, then what follows. Errors: NOT_FOUND, also for a turn of an agent out of reach, and when the agent
+   * leaves the caller's reach while the stream is open.
    *
    * @generated from rpc openhermit.sessions.v1.SessionService.WatchTurn
    */
@@ -468,7 +469,7 @@ export const SessionService: GenService<{
   },
   /**
    * CancelTurn asks a turn to end. A queued turn ends at once, a running one within a second or so.
-   * Idempotent; a turn that has ended stays as it is. Errors: NOT_FOUND.
+   * Idempotent; a turn that has ended stays as it is. Errors: NOT_FOUND, also for a turn of an agent out of reach.
    *
    * @generated from rpc openhermit.sessions.v1.SessionService.CancelTurn
    */
@@ -478,7 +479,7 @@ export const SessionService: GenService<{
     output: typeof CancelTurnResponseSchema;
   },
   /**
-   * GetTurn returns one turn. Errors: NOT_FOUND.
+   * GetTurn returns one turn. Errors: NOT_FOUND, also for a turn of an agent out of reach.
    *
    * @generated from rpc openhermit.sessions.v1.SessionService.GetTurn
    */
@@ -488,7 +489,7 @@ export const SessionService: GenService<{
     output: typeof GetTurnResponseSchema;
   },
   /**
-   * GetSession returns one session. Errors: NOT_FOUND.
+   * GetSession returns one session. Errors: NOT_FOUND, also for a session of an agent out of reach.
    *
    * @generated from rpc openhermit.sessions.v1.SessionService.GetSession
    */
@@ -498,7 +499,8 @@ export const SessionService: GenService<{
     output: typeof GetSessionResponseSchema;
   },
   /**
-   * ListSessions returns sessions, the one with the newest message first. Errors: INVALID_ARGUMENT for a bad page token.
+   * ListSessions returns sessions of the agents in the caller's reach, the one with the newest message first.
+   * Errors: INVALID_ARGUMENT for a bad page token.
    *
    * @generated from rpc openhermit.sessions.v1.SessionService.ListSessions
    */
@@ -508,7 +510,8 @@ export const SessionService: GenService<{
     output: typeof ListSessionsResponseSchema;
   },
   /**
-   * ListTranscript returns the transcript of a session in order. Errors: NOT_FOUND.
+   * ListTranscript returns the transcript of a session in order. Errors: NOT_FOUND, also for a session of an agent out of
+   * reach.
    *
    * @generated from rpc openhermit.sessions.v1.SessionService.ListTranscript
    */
