@@ -79,8 +79,8 @@ export async function startGateway(
     undo.push(() => telemetry.shutdown());
 
     const databaseStarted = performance.now();
-    const databaseUrl = config.databaseUrl ?? (await embeddedDatabase());
-    const database = createDatabase({ url: databaseUrl, log, applicationName: "openhermit-gateway" });
+    const urls = await databaseUrls();
+    const database = createDatabase({ url: urls.services, log, applicationName: "openhermit-gateway" });
     undo.push(() => database.end());
     onProgress({ step: "database", ms: elapsed(databaseStarted) });
 
@@ -160,7 +160,14 @@ export async function startGateway(
     log.info({ url: url(), home: config.home, version: VERSION }, "gateway listening");
     onProgress({ step: "listening", ms: elapsed(listening), url: url(), loginUrl: url() + loginPath(codes.create()) });
 
-    const progress = bringUp({ database, migrations, log, start: () => services.start(), onProgress });
+    const progress = bringUp({
+      database,
+      openAdmin: openAdmin(urls.migrations),
+      migrations,
+      log,
+      start: () => services.start(),
+      onProgress,
+    });
     late.progress = progress;
     const ready = progress.done.then(() => {
       log.info({ ms: elapsed(begun) }, "gateway ready");
@@ -190,14 +197,24 @@ export async function startGateway(
     };
   }
 
-  async function embeddedDatabase(): Promise<string> {
+  /** The embedded server has both roles; of another one the operator names them. */
+  async function databaseUrls(): Promise<{ services: string; migrations: string | undefined }> {
+    if (config.databaseUrl !== undefined) {
+      return { services: config.databaseUrl, migrations: config.adminDatabaseUrl };
+    }
     const server: EmbeddedPostgres = await startEmbeddedPostgres({
       directory: `${config.home}/postgres`,
       log,
       onProgress: (message) => onProgress({ step: "note", message }),
     });
     undo.push(() => server.stop());
-    return server.url;
+    return { services: server.serviceUrl, migrations: server.url };
+  }
+
+  function openAdmin(url: string | undefined) {
+    return url === undefined
+      ? undefined
+      : () => createDatabase({ url, log, applicationName: "openhermit-gateway migrations", maxConnections: 1 });
   }
 }
 

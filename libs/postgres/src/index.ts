@@ -6,6 +6,7 @@ export {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
 } from "./embedded/embedded-postgres.ts";
+export { changeableTables, readIdentity } from "./grant-rights.ts";
 export { migrate } from "./migrate.ts";
 export { type MigrationSet } from "./migration-files.ts";
 export { joinSql, quoteName, rawSql, sql, type Sql } from "./sql.ts";

@@ -1,7 +1,8 @@
-import { failedPrecondition, MeshError } from "@openhermit/errors";
+import { failedPrecondition, MeshError, toError } from "@openhermit/errors";
 import type { Log } from "@openhermit/telemetry";
 import type { Database, Queryable } from "./database.ts";
 import { isRetryable } from "./database-error.ts";
+import { grantRights } from "./grant-rights.ts";
 import { readMigrationFiles, type MigrationFile, type MigrationSet } from "./migration-files.ts";
 import { quoteName, rawSql, sql } from "./sql.ts";
 
@@ -26,13 +27,21 @@ interface Domain {
  *
  * `sets` is all that this program knows: a migration in the database that stands in none of them means a newer program.
  *
+ * `serviceRole` is the role that the services work with, where it is another one than that of `database`. It gets the rights
+ * to read and write the rows of all sets, and no more; only to read and add those of `appendOnly` tables.
+ *
  * Errors: DATABASE_NEWER, MIGRATION_CHANGED, DATABASE_PERMISSION (all failed_precondition), DATABASE_UNAVAILABLE.
  */
-export async function migrate(database: Database, sets: readonly MigrationSet[], log: Log): Promise<void> {
+export async function migrate(
+  database: Database,
+  sets: readonly MigrationSet[],
+  log: Log,
+  serviceRole?: string,
+): Promise<void> {
   const domains: Domain[] = await Promise.all(
     sets.map(async (set) => ({ schema: set.schema, files: await readMigrationFiles(set) })),
   );
-  const done = await database.transaction(async (tx) => {
+  const run = async (tx: Queryable): Promise<string[]> => {
     await prepare(tx);
     const applied = await tx.query<Applied>(sql`SELECT domain, number, name, checksum FROM openhermit.migrations`);
     refuseNewer(applied.rows, domains);
@@ -43,35 +52,46 @@ export async function migrate(database: Database, sets: readonly MigrationSet[],
       if (pending.length > 0) await apply(tx, domain, pending);
       count.push(...pending.map((file) => `${domain.schema}/${file.name}`));
     }
+    if (serviceRole !== undefined) await grantRights(tx, sets, serviceRole);
     return count;
+  };
+  const done = await database.transaction(run).catch((error: unknown) => {
+    throw permissionFault(error) ?? error;
   });
   if (done.length > 0) log.info({ migrations: done }, "database migrated");
 }
 
-async function prepare(tx: Queryable): Promise<void> {
-  try {
-    // A second gateway waits here for as long as the first one works.
-    await tx.query(rawSql(`SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`));
-    const { rows } = await tx.query(sql`SELECT 1 WHERE to_regclass('openhermit.migrations') IS NOT NULL`);
-    if (rows.length > 0) return;
-    await tx.query(
-      rawSql(`CREATE SCHEMA IF NOT EXISTS openhermit;
-        CREATE TABLE openhermit.migrations (
-          domain text NOT NULL,
-          number int NOT NULL,
-          name text NOT NULL,
-          checksum text NOT NULL,
-          applied_at timestamptz NOT NULL DEFAULT now(),
-          PRIMARY KEY (domain, number)
-        )`),
-    );
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== "42501") throw error;
-    throw failedPrecondition("DATABASE_PERMISSION", "the database user may not create schemas in this database", {
-      hint: "Make the user the owner of the database: ALTER DATABASE name OWNER TO user.",
+/** What a database user that may not do this is told. */
+function permissionFault(error: unknown): MeshError | undefined {
+  const faults = error instanceof Error ? [error, error.cause] : [error];
+  const denied = faults.find((fault) => (fault as { code?: unknown } | undefined)?.code === "42501");
+  if (denied === undefined) return undefined;
+  return failedPrecondition(
+    "DATABASE_PERMISSION",
+    `the database user may not prepare this database: ${toError(denied).message}`,
+    {
+      hint: "Make the user the owner of the database (ALTER DATABASE name OWNER TO user), or name its owner in OPENHERMIT_ADMIN_DATABASE_URL.",
       cause: error,
-    });
-  }
+    },
+  );
+}
+
+async function prepare(tx: Queryable): Promise<void> {
+  // A second gateway waits here for as long as the first one works.
+  await tx.query(rawSql(`SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${LOCK})`));
+  const { rows } = await tx.query(sql`SELECT 1 WHERE to_regclass('openhermit.migrations') IS NOT NULL`);
+  if (rows.length > 0) return;
+  await tx.query(
+    rawSql(`CREATE SCHEMA IF NOT EXISTS openhermit;
+      CREATE TABLE openhermit.migrations (
+        domain text NOT NULL,
+        number int NOT NULL,
+        name text NOT NULL,
+        checksum text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (domain, number)
+      )`),
+  );
 }
 
 function refuseNewer(applied: readonly Applied[], domains: readonly Domain[]): void {

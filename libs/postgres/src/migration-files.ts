@@ -8,6 +8,8 @@ export interface MigrationSet {
   schema: string;
   /** The absolute folder of the files `0001-create-agents.sql`, `0002-…`. */
   directory: string;
+  /** Tables, without the schema, that the services' role may only insert into and read; their partitions not even that. */
+  appendOnly?: readonly string[];
 }
 
 /** One migration, as read from its file. */

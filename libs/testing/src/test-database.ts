@@ -10,6 +10,8 @@ export interface TestDatabase {
   readonly database: Database;
   /** For a second connection of the test's own. */
   readonly url: string;
+  /** Makes a role without any right, as which services could work. It goes with the database. */
+  ordinaryRole(): Promise<{ name: string; url: string }>;
   /** Ends `database` and drops it, whoever is still connected. */
   drop(): Promise<void>;
 }
@@ -31,13 +33,26 @@ export async function testDatabase(sets: readonly MigrationSet[]): Promise<TestD
   });
   const url = withDatabase(serverUrl, name);
   const database = createDatabase({ url, log: testLog(), applicationName: "test" });
+  const roles: string[] = [];
   return {
     database,
     url,
+    async ordinaryRole() {
+      const role = `role_${randomUUID().replaceAll("-", "")}`;
+      await withAdmin(serverUrl, async (admin) => {
+        await admin.query(`CREATE ROLE ${role} LOGIN PASSWORD '${role}'`);
+      });
+      roles.push(role);
+      const own = new URL(url);
+      own.username = role;
+      own.password = role;
+      return { name: role, url: own.href };
+    },
     async drop() {
       await database.end();
       await withAdmin(serverUrl, async (admin) => {
         await admin.query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+        for (const role of roles) await admin.query(`DROP ROLE ${role}`);
       });
     },
   };

@@ -5,4 +5,5 @@ import type { MigrationSet } from "@openhermit/postgres";
 export const accessMigrations: MigrationSet = {
   schema: "access",
   directory: join(import.meta.dirname, "../migrations"),
+  appendOnly: ["audit_records", "audit_restores"],
 };

@@ -4,8 +4,10 @@ import { serverFault } from "./server-fault.ts";
 import type { ServerBinaries } from "./server-binaries.ts";
 import type { ServerFiles } from "./server-files.ts";
 
-/** The superuser and the database of every embedded server. */
+/** The superuser of every embedded server. */
 export const SERVER_USER = "openhermit";
+/** The ordinary role that services work with. It owns nothing. */
+export const SERVICE_USER = "openhermit_app";
 /** The database made at the first start. */
 export const SERVER_DATABASE = "openhermit";
 

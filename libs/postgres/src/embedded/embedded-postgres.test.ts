@@ -3,7 +3,7 @@ import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from "n
 import { join } from "node:path";
 import { temporaryDirectory, testLog, waitFor, type TemporaryDirectory } from "@openhermit/testing";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createDatabase, sql, startEmbeddedPostgres } from "../index.ts";
+import { createDatabase, rawSql, sql, startEmbeddedPostgres } from "../index.ts";
 import { isRunning } from "./postmaster.ts";
 import { canPass, canRead } from "./server-account.ts";
 
@@ -58,6 +58,44 @@ test("keeps its data and its address over a restart, is closed to who has no pas
   expect(second.url).toBe(first.url);
   expect(await ask(second.url, sql`SELECT n FROM t`)).toEqual([{ n: 7 }]);
   await second.stop();
+});
+
+test("services work as a role that may do nothing by itself, also in a home of an earlier version", async () => {
+  const identity = sql`SELECT current_user::text AS name, rolsuper AS super, rolcreatedb AS db, rolcreaterole AS role
+    FROM pg_roles WHERE rolname = current_user`;
+  const ordinary = [{ name: "openhermit_app", super: false, db: false, role: false }];
+  const first = await start();
+  expect(await ask(first.serviceUrl, identity)).toEqual(ordinary);
+  await expect(ask(first.serviceUrl, sql`CREATE TABLE t (id int)`)).rejects.toMatchObject({ code: "42501" });
+  await expect(ask(first.serviceUrl, rawSql("ALTER ROLE openhermit_app SUPERUSER"))).rejects.toMatchObject({
+    code: "42501",
+  });
+  // As an earlier version left it: one role, one password.
+  await ask(first.url, sql`CREATE TABLE t AS SELECT 7 AS n`);
+  await ask(first.url, rawSql("DROP ROLE openhermit_app"));
+  await first.stop();
+  const file = join(home.path, "postgres", "server.json");
+  const { servicePassword, ...old } = JSON.parse(await readFile(file, "utf8")) as Record<string, unknown>;
+  expect(servicePassword).not.toBe(old["password"]);
+  await writeFile(file, JSON.stringify(old));
+
+  const second = await start();
+  expect(second.url).toBe(first.url);
+  expect(await ask(second.url, sql`SELECT n FROM t`)).toEqual([{ n: 7 }]);
+  expect(second.serviceUrl).not.toBe(first.serviceUrl);
+  expect(await ask(second.serviceUrl, identity)).toEqual(ordinary);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  await second.stop();
+
+  // A record put back from a backup of the earlier version, beside a server that has the role already.
+  await writeFile(file, JSON.stringify(old));
+  const third = await start();
+  expect(await ask(third.serviceUrl, identity)).toEqual(ordinary);
+  await third.stop();
+  const fourth = await start();
+  expect(fourth.serviceUrl).toBe(third.serviceUrl);
+  expect(await ask(fourth.serviceUrl, identity)).toEqual(ordinary);
+  await fourth.stop();
 });
 
 test("takes over the server of a gateway that was killed, and stops it", async () => {

@@ -1,10 +1,10 @@
 import { failedPrecondition, MeshError, toError } from "@openhermit/errors";
 import { createBackoff } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
-import { Client } from "pg";
-import { createCluster, SERVER_DATABASE, SERVER_USER } from "./cluster.ts";
+import { createCluster, SERVER_DATABASE, SERVER_USER, SERVICE_USER } from "./cluster.ts";
 import { freePort } from "./free-port.ts";
 import { findPostmaster, isRunning, startPostmaster, stopPostmaster, type Postmaster } from "./postmaster.ts";
+import { prepareServer } from "./prepare-server.ts";
 import { removeOrphans } from "./remove-orphans.ts";
 import { serverBinaries, type ServerBinaries } from "./server-binaries.ts";
 import { atPlace } from "./server-fault.ts";
@@ -25,8 +25,13 @@ export interface EmbeddedPostgresOptions {
 
 /** A running embedded server. */
 export interface EmbeddedPostgres {
-  /** `postgres://…` of the database `openhermit`, with the password. Stays the same until the server is stopped. */
+  /**
+   * `postgres://…` of the database `openhermit` as its superuser, with the password: for migrations and for tests. Stays the
+   * same until the server is stopped.
+   */
   readonly url: string;
+  /** The same database as the ordinary role `openhermit_app`, which has the rights that `migrate` gives it. */
+  readonly serviceUrl: string;
   /** Ends the server and waits until it is gone. Idempotent. */
   stop(): Promise<void>;
 }
@@ -68,12 +73,11 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     log.info({ pid: running.pid, port: running.port, data: record.data }, "embedded postgres taken over");
   }
   try {
-    if (record.port !== running.port || !record.ready) {
-      record.port = running.port;
-      if (!record.ready) await createDatabaseOnce(files);
-      record.ready = true;
-      await atPlace(directory, files.save);
-    }
+    const changed = record.port !== running.port || !record.ready;
+    record.port = running.port;
+    await prepareServer(serverUrl(files, "postgres"), record);
+    record.ready = true;
+    if (changed) await atPlace(directory, files.save);
   } catch (error) {
     await stopPostmaster(running, record.data);
     throw error;
@@ -82,6 +86,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   let stopping: Promise<void> | undefined;
   return {
     url: serverUrl(files, SERVER_DATABASE),
+    serviceUrl: urlOf(SERVICE_USER, record.servicePassword, record.port, SERVER_DATABASE),
     stop() {
       stopping ??= (async () => {
         const last = await watch.end();
@@ -100,7 +105,11 @@ function databaseGone({ record, recordFile }: ServerFiles): MeshError {
 }
 
 function serverUrl({ record }: ServerFiles, database: string): string {
-  return `postgres://${SERVER_USER}:${record.password}@127.0.0.1:${record.port}/${database}`;
+  return urlOf(SERVER_USER, record.password, record.port, database);
+}
+
+function urlOf(user: string, password: string, port: number, database: string): string {
+  return `postgres://${user}:${password}@127.0.0.1:${port}/${database}`;
 }
 
 function serverSettings(durable: boolean, maxConnections: number): Record<string, string> {
@@ -139,17 +148,6 @@ async function startOnFreePort(
       if (!(error instanceof MeshError) || !passing.test(error.message) || backoff.attempts >= 10) throw error;
       await new Promise((resolve) => setTimeout(resolve, backoff.next()));
     }
-  }
-}
-
-async function createDatabaseOnce(files: ServerFiles): Promise<void> {
-  const client = new Client({ connectionString: serverUrl(files, "postgres"), connectionTimeoutMillis: 10_000 });
-  await client.connect();
-  try {
-    const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [SERVER_DATABASE]);
-    if (rowCount === 0) await client.query(`CREATE DATABASE ${SERVER_DATABASE}`);
-  } finally {
-    await client.end();
   }
 }
 

@@ -13,7 +13,10 @@ const HOME_FILE = "home";
 export interface ServerRecord {
   /** The data directory. */
   data: string;
+  /** Of the superuser, who owns all tables. */
   password: string;
+  /** Of the ordinary role; a home of an earlier version gets it at its next start. */
+  servicePassword: string;
   /** The port of the last start, used again when free. 0 before the first. */
   port: number;
   /** Whether the database was made. */
@@ -52,11 +55,9 @@ export async function openServerFiles(directory: string): Promise<ServerFiles> {
   const account = await serverAccount(known !== undefined && (await isCluster(known.data)) ? known.data : undefined);
   // The account passes through to its data; every file here has a mode of its own.
   if (account !== undefined) await chmod(directory, 0o711);
-  const record = known ?? {
-    data: await placeData(account, directory),
-    password: randomBytes(32).toString("base64url"),
-    port: 0,
-    ready: false,
+  const record: ServerRecord = {
+    servicePassword: newPassword(),
+    ...(known ?? { data: await placeData(account, directory), password: newPassword(), port: 0, ready: false }),
   };
   const files: ServerFiles = {
     account,
@@ -68,13 +69,11 @@ export async function openServerFiles(directory: string): Promise<ServerFiles> {
       await rename(`${recordFile}.new`, recordFile);
     },
   };
-  if (known === undefined) {
-    await files.save();
-    // After the record, for without one the data would count as left behind.
-    if (!isInside(record.data, directory)) {
-      const owner = `${directory}\n${await diskOf(directory)}\n`;
-      await writeFile(join(dirname(record.data), HOME_FILE), owner, { mode: 0o600 });
-    }
+  if (known?.servicePassword === undefined) await files.save();
+  // After the record, for without one the data would count as left behind.
+  if (known === undefined && !isInside(record.data, directory)) {
+    const owner = `${directory}\n${await diskOf(directory)}\n`;
+    await writeFile(join(dirname(record.data), HOME_FILE), owner, { mode: 0o600 });
   }
   return files;
 }
@@ -91,13 +90,20 @@ export async function diskOf(directory: string): Promise<string> {
   return String((await stat(directory)).dev);
 }
 
-async function readRecord(file: string): Promise<ServerRecord | undefined> {
+/** As it stands in the file: an earlier version knew one password. */
+type StoredRecord = Omit<ServerRecord, "servicePassword"> & Partial<ServerRecord>;
+
+async function readRecord(file: string): Promise<StoredRecord | undefined> {
   try {
-    return JSON.parse(await readFile(file, "utf8")) as ServerRecord;
+    return JSON.parse(await readFile(file, "utf8")) as StoredRecord;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+function newPassword(): string {
+  return randomBytes(32).toString("base64url");
 }
 
 async function placeData(account: Account | undefined, directory: string): Promise<string> {
