@@ -2,7 +2,7 @@ import { createClient, createRouterTransport, type Client } from "@connectrpc/co
 import { sql } from "@openhermit/postgres";
 import { ActivityService as ActivityRpc } from "@openhermit/protocol/activity/v1/activity_service";
 import { EventType } from "@openhermit/protocol/activity/v1/event";
-import { testDatabase, testLog, type TestDatabase } from "@openhermit/testing";
+import { testCaller, testDatabase, testLog, type TestDatabase } from "@openhermit/testing";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { activityMigrations, createActivityService, type ActivityService } from "./activity-service.ts";
 import { sampleEvent, textOf, textsOf } from "./test/sample-event.ts";
@@ -15,7 +15,7 @@ beforeEach(async () => {
   service = createActivityService({
     database: db.database,
     log: testLog(),
-    caller: () => ({ kind: "principal", id: "operator" }),
+    caller: () => testCaller(),
   });
   service.start();
   client = createClient(ActivityRpc, createRouterTransport(service.routes));

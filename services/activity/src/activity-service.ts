@@ -2,6 +2,8 @@ import { randomUUID } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { create } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { callerName, reachOf, type Caller, type Reach } from "@openhermit/caller";
+import { cutPage, pageSizeOf } from "@openhermit/paging";
 import type { Database, MigrationSet, Sql, Subscription } from "@openhermit/postgres";
 import {
   ActivityService as ActivityRpc,
@@ -12,7 +14,7 @@ import type { Event } from "@openhermit/protocol/activity/v1/event";
 import type { Log } from "@openhermit/telemetry";
 import { toQuery } from "./event-query.ts";
 import { ACTIVITY_CHANNEL, insertEvents, readAfter, readNewest, type LogEntry } from "./event-store.ts";
-import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { keyOfPageEnd, pageEndOf } from "./page-token.ts";
 import { encodeCursor } from "./place.ts";
 import { createTailHub } from "./tail-hub.ts";
 import { tailLog } from "./tail-log.ts";
@@ -23,9 +25,6 @@ export const activityMigrations: MigrationSet = {
   schema: "activity",
   directory: fileURLToPath(new URL("../migrations", import.meta.url)),
 };
-
-/** Who calls, as far as the log cares: who reads it. */
-export type Caller = { kind: "principal"; id: string } | { kind: "sidecar" } | { kind: "anonymous" };
 
 /** What the activity domain is made of. */
 export interface ActivityServiceOptions {
@@ -49,8 +48,9 @@ export interface ActivityService {
   append(events: readonly Event[]): Promise<void>;
 }
 
-const DEFAULT_PAGE_SIZE = 100;
-const EVERYTHING = toQuery(undefined);
+/** The hub reads the log once, and whole; each of its tails sees what is in its own reach. */
+const WHOLE: Reach = { all: true, has: () => true, ids: () => [] };
+const EVERYTHING = toQuery(undefined, WHOLE);
 
 /** Makes the activity log. */
 export function createActivityService(options: ActivityServiceOptions): ActivityService {
@@ -91,19 +91,18 @@ export function createActivityService(options: ActivityServiceOptions): Activity
     },
     routes(router) {
       router.service(ActivityRpc, {
-        async queryEvents({ filter, pageSize, pageToken }) {
-          const limit = pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
-          const found = await readNewest(database, toQuery(filter), decodePageToken(pageToken), limit + 1);
-          const page = found.slice(0, limit);
-          const last = page.at(-1);
-          const nextPageToken = found.length > limit && last !== undefined ? encodePageToken(last.end) : "";
+        async queryEvents({ filter, pageSize, pageToken }, context) {
+          const query = toQuery(filter, reachOf(caller(context)));
+          const size = pageSizeOf(pageSize);
+          const found = await readNewest(database, query, pageEndOf(pageToken), size + 1);
+          const { page, nextPageToken } = cutPage(found, size, ({ end }) => keyOfPageEnd(end));
           return { events: page.map(toMessage), nextPageToken };
         },
 
         async *tailEvents(request, context) {
           const who = caller(context);
-          log.debug({ caller: who.kind === "principal" ? who.id : who.kind }, "tail opened");
-          for await (const entries of tailLog(database, hub, request, context.signal)) {
+          log.debug({ caller: callerName(who) }, "tail opened");
+          for await (const entries of tailLog(database, hub, request, reachOf(who), context.signal)) {
             yield { events: entries.map(toMessage) };
           }
         },

@@ -6,6 +6,9 @@ import type { EventQuery } from "./event-query.ts";
 import type { PageEnd } from "./page-token.ts";
 import { laterPlace, type Place } from "./place.ts";
 
+/** What no agent is called: an agent out of reach is looked for by it, with the same statement as any other. */
+const NO_AGENT = "-";
+
 /** The channel on which new events are announced; the payload is the instance that stored them. */
 export const ACTIVITY_CHANNEL = "openhermit_activity";
 
@@ -67,7 +70,11 @@ function escapePattern(text: string): string {
 /** The conditions of a query. Their texts are few, so that they stay prepared. */
 function conditions(query: EventQuery): Sql {
   const parts = [sql`true`];
-  if (query.agentId !== "") parts.push(sql`agent_id = ${query.agentId}`);
+  if (query.agentId !== "") {
+    parts.push(sql`agent_id = ${query.reach.has(query.agentId) ? query.agentId : NO_AGENT}`);
+  } else if (!query.reach.all) {
+    parts.push(sql`agent_id = ANY(${query.reach.ids()}::text[])`);
+  }
   // The second half lets the planner use the partial index.
   if (query.userId !== "") parts.push(sql`user_id = ${query.userId} AND user_id <> ''`);
   if (query.sessionId !== "") parts.push(sql`session_id = ${query.sessionId} AND session_id <> ''`);

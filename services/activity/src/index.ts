@@ -3,5 +3,4 @@ export {
   createActivityService,
   type ActivityService,
   type ActivityServiceOptions,
-  type Caller,
 } from "./activity-service.ts";

@@ -2,12 +2,12 @@ import { create } from "@bufbuild/protobuf";
 import { setTimeout as delay } from "node:timers/promises";
 import { createDatabase, type Database } from "@openhermit/postgres";
 import { EventFilterSchema, TailEventsRequestSchema } from "@openhermit/protocol/activity/v1/activity_service";
-import { testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
+import { testCaller, testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { activityMigrations } from "./activity-service.ts";
 import { toQuery } from "./event-query.ts";
 import { insertEvents, readAfter, type LogEntry } from "./event-store.ts";
-import { decodePageToken } from "./page-token.ts";
+import { pageEndOf } from "./page-token.ts";
 import { encodeCursor } from "./place.ts";
 import { createTailHub, type TailHub } from "./tail-hub.ts";
 import { tailLog } from "./tail-log.ts";
@@ -16,11 +16,12 @@ import { sampleEvent, textOf } from "./test/sample-event.ts";
 let db: TestDatabase;
 let hub: TailHub;
 let stop: AbortController;
+const everything = testCaller().agents;
 beforeEach(async () => {
   db = await testDatabase([activityMigrations]);
   stop = new AbortController();
   hub = createTailHub({
-    read: (after, limit) => readAfter(db.database, toQuery(undefined), after, limit),
+    read: (after, limit) => readAfter(db.database, toQuery(undefined, everything), after, limit),
     log: testLog(),
   });
 });
@@ -37,11 +38,12 @@ const store = (database: Database, ...texts: string[]) =>
       "test",
     ),
   );
-const tail = (cursor?: string, signal = stop.signal) =>
+const tail = (cursor?: string, signal = stop.signal, reach = everything) =>
   tailLog(
     db.database,
     hub,
     { start: cursor === undefined ? { case: undefined } : { case: "afterCursor", value: cursor } },
+    reach,
     signal,
   );
 const BEGINNING = encodeCursor({ tx: 0n, position: 0n });
@@ -154,6 +156,43 @@ test("a reader slower than the events is closed with its cursor, the others do n
   await quick;
 });
 
+test("what waits for a reader, read from the log or given live, is not shown after its agent has left the reach", async () => {
+  const ann = testCaller("member:ann", ["one", "two"]);
+  const both = (text: string) => [sampleEvent(text), sampleEvent(`hidden ${text}`, { agentId: "two" })];
+  const storeBoth = (...texts: string[]) => db.database.query(insertEvents(texts.flatMap(both), "test"));
+  const texts = Array.from({ length: 40 }, (_, i) => `${i}`);
+  await storeBoth(...texts);
+  const stream = tail(BEGINNING, stop.signal, ann.agents);
+  const seen: string[] = [];
+  const next = async () => {
+    const { value = [] } = await stream.next();
+    seen.push(...value.map(({ event }: LogEntry) => textOf(event)));
+  };
+  // The first answer holds 64 of the 80 events; the others wait.
+  await next();
+  expect(seen).toHaveLength(64);
+  ann.agentIds.delete("two");
+  await next();
+  expect(seen.slice(64)).toEqual(texts.slice(32));
+
+  ann.agentIds.add("two");
+  const witness = tail(undefined, stop.signal, ann.agents);
+  await witness.next();
+  const live = stream.next();
+  await storeBoth("first");
+  hub.poke();
+  await live;
+  await witness.next();
+  await storeBoth("second");
+  hub.poke();
+  // The other reader has them, so they wait for this one, too.
+  expect((await witness.next()).value).toHaveLength(2);
+  ann.agentIds.delete("two");
+  seen.length = 0;
+  await next();
+  expect(seen).toEqual(["second"]);
+});
+
 const refused = (reason: string) => ({ code: "invalid_argument", reason });
 
 test("what is no place of this log is refused, and a stopping gateway ends its tails", async () => {
@@ -162,11 +201,13 @@ test("what is no place of this log is refused, and a stopping gateway ends its t
   }
   const later = { seconds: 2n, nanos: 0 };
   const withEnd = create(TailEventsRequestSchema, { filter: { endTime: later } });
-  await expect(tailLog(db.database, hub, withEnd, stop.signal).next()).rejects.toMatchObject(refused("TAIL_END_TIME"));
+  await expect(tailLog(db.database, hub, withEnd, everything, stop.signal).next()).rejects.toMatchObject(
+    refused("TAIL_END_TIME"),
+  );
   const backwards = create(EventFilterSchema, { startTime: later, endTime: { seconds: 1n, nanos: 0 } });
-  expect(() => toQuery(backwards)).toThrow(expect.objectContaining(refused("TIME_RANGE_INVALID")));
+  expect(() => toQuery(backwards, everything)).toThrow(expect.objectContaining(refused("TIME_RANGE_INVALID")));
   for (const token of ["x", Buffer.from("v1.1.99999999999999999999").toString("base64url")]) {
-    expect(() => decodePageToken(token)).toThrow(expect.objectContaining(refused("PAGE_TOKEN_INVALID")));
+    expect(() => pageEndOf(token)).toThrow(expect.objectContaining(refused("PAGE_TOKEN_INVALID")));
   }
 
   const open = tail();

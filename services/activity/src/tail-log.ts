@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Reach } from "@openhermit/caller";
 import { invalidArgument } from "@openhermit/errors";
 import type { Queryable } from "@openhermit/postgres";
 import type { TailEventsRequest } from "@openhermit/protocol/activity/v1/activity_service";
-import { toQuery, type EventQuery } from "./event-query.ts";
+import { isInReach, toQuery, type EventQuery } from "./event-query.ts";
 import { isFuturePlace, readAfter, readLast, type LogEntry, type LogPage } from "./event-store.ts";
 import { decodeCursor } from "./place.ts";
 import type { TailHub } from "./tail-hub.ts";
@@ -14,18 +15,21 @@ const RETRY_MS = 5;
 /**
  * The events asked for, in the order of the log, in answers of a bounded size: history first, read at the reader's own
  * pace, then what comes. An empty first answer says that there is no history. Ends when the signal aborts.
+ *
+ * An event is shown when its agent is in reach at that moment: what waits for the reader is looked at again.
  */
 export async function* tailLog(
   db: Queryable,
   hub: TailHub,
   request: Pick<TailEventsRequest, "filter" | "start">,
+  reach: Reach,
   signal: AbortSignal,
 ): AsyncGenerator<LogEntry[]> {
-  const query = tailQuery(request);
+  const query = tailQuery(request, reach);
   let page = await firstPage(db, query, request.start);
   let isFirst = true;
   for (;;) {
-    for (const chunk of inChunks(page.entries)) {
+    for (const chunk of visibleChunks(query, page.entries)) {
       yield chunk;
       isFirst = false;
     }
@@ -43,7 +47,7 @@ export async function* tailLog(
           if (signal.aborted) return;
           const entries = await reader.take();
           if (entries === undefined) return;
-          yield* inChunks(entries);
+          yield* visibleChunks(query, entries);
         }
       } finally {
         signal.removeEventListener("abort", onAbort);
@@ -55,13 +59,21 @@ export async function* tailLog(
   }
 }
 
-function tailQuery({ filter }: Pick<TailEventsRequest, "filter">): EventQuery {
+/** Answers of what is still in reach when they are taken. */
+function* visibleChunks(query: EventQuery, entries: readonly LogEntry[]): Generator<LogEntry[]> {
+  for (const chunk of inChunks(entries)) {
+    const visible = chunk.filter(({ event }) => isInReach(query, event));
+    if (visible.length > 0) yield visible;
+  }
+}
+
+function tailQuery({ filter }: Pick<TailEventsRequest, "filter">, reach: Reach): EventQuery {
   if (filter?.endTime !== undefined) {
     throw invalidArgument("TAIL_END_TIME", "a tail has no end: filter.end_time is not allowed", {
       hint: "Leave end_time out, or ask QueryEvents.",
     });
   }
-  return toQuery(filter);
+  return toQuery(filter, reach);
 }
 
 async function firstPage(db: Queryable, query: EventQuery, start: TailEventsRequest["start"]): Promise<LogPage> {
