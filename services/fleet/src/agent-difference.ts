@@ -11,20 +11,25 @@ import type { ResourceChange } from "./fleet-ports.ts";
 
 type Leaves = Map<string, string>;
 
-/** What changed between two agents, by the keys of a manifest. */
-export function agentDifferences(before: DesiredAgent, after: DesiredAgent): ResourceChange["fields"] {
+/** What changed between two agents, by the keys of a manifest; undefined for one that is not yet or no more. */
+export function agentDifferences(
+  before: DesiredAgent | undefined,
+  after: DesiredAgent | undefined,
+): ResourceChange["fields"] {
   return compare(agentLeaves(before), agentLeaves(after));
 }
 
-/** What changed between two providers, by the keys of a manifest. */
-export function providerDifferences(before: Provider, after: Provider): ResourceChange["fields"] {
-  return compare(providerLeaves(before), providerLeaves(after));
+/** What changed between two providers, by the keys of a manifest; undefined for one that is not yet. */
+export function providerDifferences(before: Provider | undefined, after: Provider): ResourceChange["fields"] {
+  return compare(before === undefined ? new Map() : providerLeaves(before), providerLeaves(after));
 }
 
-function agentLeaves(agent: DesiredAgent): Leaves {
+function agentLeaves(agent: DesiredAgent | undefined): Leaves {
   const leaves: Leaves = new Map();
+  if (agent === undefined) return leaves;
   flatten(leaves, "", {
     displayName: agent.displayName,
+    team: agent.team,
     labels: { ...agent.labels },
     desiredState: agent.desiredState === DesiredState.STOPPED ? "stopped" : "running",
     ...(toJson(AgentSpecSchema, agent.spec) as Record<string, JsonValue>),

@@ -19,6 +19,7 @@ interface AgentRow {
   spec: JsonValue;
   desired_state: number;
   desired_since: Date;
+  team: string;
   version: bigint;
   revision: bigint;
   request_id: string;
@@ -35,8 +36,8 @@ export interface ObservedAgent {
   readonly revision: bigint;
 }
 
-const COLUMNS = sql`a.id, a.display_name, a.labels, a.spec, a.desired_state, a.desired_since, a.version, a.revision,
-  a.request_id, a.request_digest, a.create_time, a.update_time`;
+const COLUMNS = sql`a.id, a.display_name, a.labels, a.spec, a.desired_state, a.desired_since, a.team, a.version,
+  a.revision, a.request_id, a.request_digest, a.create_time, a.update_time`;
 
 /** The providers' part of every agent's generation. A sum, since each row's revision only grows. */
 const PROVIDERS_REVISION = sql`(SELECT coalesce(sum(p.revision), 0)::bigint FROM fleet.providers p)`;
@@ -57,9 +58,9 @@ export async function insertAgent(
 ): Promise<boolean> {
   const { rowCount } = await db.query(sql`
     INSERT INTO fleet.agents (
-      id, display_name, labels, spec, desired_state, version, revision, request_id, request_digest)
+      id, display_name, labels, spec, desired_state, team, version, revision, request_id, request_digest)
     SELECT ${agent.id}, ${agent.displayName}, ${JSON.stringify(agent.labels)}::jsonb, ${specText(agent)}::jsonb,
-      ${agent.desiredState}::smallint, number, number, ${request.id}, ${request.digest}
+      ${agent.desiredState}::smallint, ${agent.team}, number, number, ${request.id}, ${request.digest}
     FROM (SELECT nextval('fleet.revision_numbers') AS number) AS drawn
     ON CONFLICT DO NOTHING`);
   return rowCount === 1;
@@ -78,6 +79,7 @@ export async function updateAgent(
       spec = ${specText(agent)}::jsonb,
       desired_since = CASE WHEN desired_state = ${agent.desiredState}::smallint THEN desired_since ELSE now() END,
       desired_state = ${agent.desiredState}::smallint,
+      team = ${agent.team},
       version = nextval('fleet.revision_numbers'),
       revision = CASE WHEN ${newSnapshot}::boolean THEN nextval('fleet.revision_numbers') ELSE revision END,
       update_time = now()
@@ -89,11 +91,29 @@ export async function requestRestart(tx: Queryable, id: string): Promise<void> {
   await tx.query(sql`UPDATE fleet.agents SET restart_number = nextval('fleet.revision_numbers') WHERE id = ${id}`);
 }
 
-/** Removes an agent and what is observed of it. */
+/** Removes an agent and what is observed of it. That a team owned it is kept. */
 export async function deleteAgent(tx: Queryable, id: string): Promise<void> {
   await tx.query(sql`
-    WITH status AS (DELETE FROM fleet.agent_status WHERE agent_id = ${id})
-    DELETE FROM fleet.agents WHERE id = ${id}`);
+    WITH status AS (DELETE FROM fleet.agent_status WHERE agent_id = ${id}),
+    gone AS (DELETE FROM fleet.agents WHERE id = ${id} RETURNING id, team)
+    INSERT INTO fleet.retired_agents (agent_id, team) SELECT id, team FROM gone WHERE team <> ''
+    ON CONFLICT (agent_id) DO UPDATE SET team = excluded.team, delete_time = excluded.delete_time`);
+}
+
+/** The teams of those of the agents that were deleted when a team owned them, by agent. */
+export async function readRetired(db: Queryable, ids: readonly string[]): Promise<Map<string, string>> {
+  const { rows } = await db.query<{ agent_id: string; team: string }>(
+    sql`SELECT agent_id, team FROM fleet.retired_agents WHERE agent_id = ANY(${ids}::text[])`,
+  );
+  return new Map(rows.map((row) => [row.agent_id, row.team]));
+}
+
+/** Forgets that teams owned deleted agents of these ids; returns their teams, by agent. */
+export async function takeRetired(tx: Queryable, ids: readonly string[]): Promise<Map<string, string>> {
+  const { rows } = await tx.query<{ agent_id: string; team: string }>(
+    sql`DELETE FROM fleet.retired_agents WHERE agent_id = ANY(${ids}::text[]) RETURNING agent_id, team`,
+  );
+  return new Map(rows.map((row) => [row.agent_id, row.team]));
 }
 
 /** The named agents that exist, locked to the end of the transaction, in the order of their ids. */
@@ -126,10 +146,16 @@ export async function readObservedAgent(db: Queryable, id: string): Promise<Obse
   return rows[0] === undefined ? undefined : toObserved(rows[0]);
 }
 
-/** Up to `limit` agents after an id, as observed, in the order of their ids. */
-export async function listObservedAgents(db: Queryable, afterId: string, limit: number): Promise<ObservedAgent[]> {
+/** Up to `limit` agents after an id, as observed, in the order of their ids; `among` bounds it to these agents. */
+export async function listObservedAgents(
+  db: Queryable,
+  afterId: string,
+  limit: number,
+  among?: readonly string[],
+): Promise<ObservedAgent[]> {
+  const bound = among === undefined ? sql`true` : sql`a.id = ANY(${among}::text[])`;
   const { rows } = await db.query<ObservedRow>(
-    sql`${SELECT_OBSERVED} WHERE a.id > ${afterId}::text COLLATE "C" ORDER BY a.id LIMIT ${limit}`,
+    sql`${SELECT_OBSERVED} WHERE a.id > ${afterId}::text COLLATE "C" AND ${bound} ORDER BY a.id LIMIT ${limit}`,
   );
   return rows.map(toObserved);
 }
@@ -141,32 +167,53 @@ export interface DirectoryEntry {
   readonly launcher: Launcher;
   readonly desiredState: DesiredState;
   readonly desiredSince: Date;
+  /** The team that owns the agent; empty: nobody. */
+  readonly team: string;
 }
 
-/** All agents, as far as they are kept in memory. */
-export async function readDirectory(db: Queryable): Promise<DirectoryEntry[]> {
+/** All agents, as far as they are kept in memory, and the teams of the deleted ones that a team owned; one statement. */
+export async function readDirectory(
+  db: Queryable,
+): Promise<{ agents: DirectoryEntry[]; retired: ReadonlyMap<string, string> }> {
   const { rows } = await db.query<{
     id: string;
     display_name: string;
     launcher: string | null;
     desired_state: number;
     desired_since: Date;
+    team: string;
+    retired: boolean;
   }>(sql`
-    SELECT id, display_name, spec->>'launcher' AS launcher, desired_state, desired_since
-    FROM fleet.agents ORDER BY id`);
-  return rows.map((row) => ({
-    id: row.id,
-    displayName: row.display_name,
-    launcher: row.launcher === "LAUNCHER_EXTERNAL" ? Launcher.EXTERNAL : Launcher.PROCESS,
-    desiredState: toDesiredState(row.desired_state),
-    desiredSince: row.desired_since,
-  }));
+    SELECT id, display_name, spec->>'launcher' AS launcher, desired_state, desired_since, team, false AS retired
+    FROM fleet.agents
+    UNION ALL
+    SELECT agent_id, '', NULL, 0::smallint, delete_time, team, true FROM fleet.retired_agents
+    ORDER BY id`);
+  const agents = rows
+    .filter(({ retired }) => !retired)
+    .map((row) => ({
+      id: row.id,
+      displayName: row.display_name,
+      launcher: row.launcher === "LAUNCHER_EXTERNAL" ? Launcher.EXTERNAL : Launcher.PROCESS,
+      desiredState: toDesiredState(row.desired_state),
+      desiredSince: row.desired_since,
+      team: row.team,
+    }));
+  return { agents, retired: new Map(rows.filter(({ retired }) => retired).map(({ id, team }) => [id, team])) };
 }
 
-/** The ids of all agents, in order. */
-export async function readAgentIds(db: Queryable): Promise<string[]> {
-  const { rows } = await db.query<{ id: string }>(sql`SELECT id FROM fleet.agents ORDER BY id`);
-  return rows.map(({ id }) => id);
+/** The teams of all agents, by agent, in the order of the agents' ids. */
+export async function readTeams(db: Queryable): Promise<Map<string, string>> {
+  const { rows } = await db.query<{ id: string; team: string }>(sql`SELECT id, team FROM fleet.agents ORDER BY id`);
+  return new Map(rows.map(({ id, team }) => [id, team]));
+}
+
+/** The teams of those of the agents that exist, by agent. None of them moves or goes before the transaction ends. */
+export async function holdTeams(tx: Queryable, ids: readonly string[]): Promise<Map<string, string>> {
+  const { rows } = await tx.query<{ id: string; team: string }>(
+    sql`SELECT id, team FROM fleet.agents WHERE id = ANY(${ids}::text[]) ORDER BY id FOR SHARE`,
+  );
+  return new Map(rows.map(({ id, team }) => [id, team]));
 }
 
 /** Announces a change; the payload is read by fleet-channel.ts. */
@@ -222,6 +269,7 @@ function toStored(row: AgentRow): StoredAgent {
     spec: fromJson(AgentSpecSchema, row.spec, { ignoreUnknownFields: true }),
     desiredState: toDesiredState(row.desired_state),
     desiredSince: row.desired_since,
+    team: row.team,
     version: row.version,
     revision: row.revision,
     requestId: row.request_id,

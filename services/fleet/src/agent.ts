@@ -28,6 +28,8 @@ export interface DesiredAgent {
   readonly labels: Readonly<Record<string, string>>;
   readonly spec: AgentSpec;
   readonly desiredState: typeof DesiredState.RUNNING | typeof DesiredState.STOPPED;
+  /** The team that owns the agent; empty: it is everybody's. */
+  readonly team: string;
 }
 
 /** An agent as stored. */
@@ -50,7 +52,7 @@ const MODEL = /^([a-z0-9][a-z0-9_-]*)\/\S+$/;
 
 /** Reads what a caller wants. Throws invalid_argument for what the rules of the contract alone can't refuse. */
 export function desiredAgent(message: Agent): DesiredAgent {
-  const { id, displayName, labels, spec, desiredState } = message;
+  const { id, displayName, labels, spec, desiredState, team } = message;
   const fields = { agent_id: id };
   if (!isAgentId(id)) {
     throw invalidArgument("AGENT_ID_INVALID", `"${id.slice(0, 80)}" can't be an agent's id`, {
@@ -70,6 +72,7 @@ export function desiredAgent(message: Agent): DesiredAgent {
     labels: { ...labels },
     spec: normalSpec(spec),
     desiredState: desiredState === DesiredState.STOPPED ? DesiredState.STOPPED : DesiredState.RUNNING,
+    team,
   };
 }
 
@@ -118,8 +121,8 @@ export function sameSnapshot(a: DesiredAgent, b: DesiredAgent): boolean {
 }
 
 /** What is wanted, as a message without output-only fields. */
-export function toDesiredMessage({ id, displayName, labels, spec, desiredState }: DesiredAgent): Agent {
-  return create(AgentSchema, { id, displayName, labels: { ...labels }, spec, desiredState });
+export function toDesiredMessage({ id, displayName, labels, spec, desiredState, team }: DesiredAgent): Agent {
+  return create(AgentSchema, { id, displayName, labels: { ...labels }, spec, desiredState, team });
 }
 
 /** Tells a repeated CreateAgent from another one that has the same request id. */
@@ -142,6 +145,7 @@ const MASK_PATHS: ReadonlyMap<string, Assign> = new Map<string, Assign>([
   ["display_name", (target, { displayName }) => void (target.displayName = displayName)],
   ["labels", (target, { labels }) => void (target.labels = labels)],
   ["desired_state", (target, { desiredState }) => void (target.desiredState = desiredState)],
+  ["team", (target, { team }) => void (target.team = team)],
   ["spec", (target, { spec }) => assignOptional(target, "spec", spec)],
   ...SPEC_FIELDS.map((key): [string, Assign] => [
     `spec.${snake(key)}`,
@@ -167,7 +171,10 @@ const DEFAULT_MASK = ["display_name", "labels", "spec", "desired_state"];
 
 /** The agent after an update: the named fields from the request, all others as they are. */
 export function updatedAgent(current: DesiredAgent, request: Agent, mask: FieldMask | undefined): DesiredAgent {
-  const paths = mask === undefined || mask.paths.length === 0 ? DEFAULT_MASK : mask.paths;
+  const named = mask?.paths ?? [];
+  // Who does not speak of teams does not take the agent from its team.
+  const unnamed = request.team === "" ? DEFAULT_MASK : [...DEFAULT_MASK, "team"];
+  const paths = named.length === 0 ? unnamed : named;
   const target = clone(AgentSchema, toDesiredMessage(current));
   for (const path of paths) {
     const assign = MASK_PATHS.get(path);

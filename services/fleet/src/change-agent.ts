@@ -1,6 +1,7 @@
-import { invalidArgument } from "@openhermit/errors";
+import type { Change } from "@openhermit/caller";
+import { invalidArgument, type MeshError } from "@openhermit/errors";
 import type { Database, Queryable } from "@openhermit/postgres";
-import { DesiredState, type Agent } from "@openhermit/protocol/fleet/v1/agent";
+import { DesiredState, type Agent, type Provider } from "@openhermit/protocol/fleet/v1/agent";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import {
   agentExists,
@@ -17,6 +18,16 @@ import {
   type DesiredAgent,
   type StoredAgent,
 } from "./agent.ts";
+import { agentDifferences, providerDifferences } from "./agent-difference.ts";
+import {
+  checkReach,
+  creationProblem,
+  moveProblem,
+  ownerProblem,
+  reaches,
+  type ChangeAuthor,
+  type OwnedAgent,
+} from "./agent-owner.ts";
 import {
   announce,
   deleteAgent,
@@ -24,6 +35,7 @@ import {
   insertAgent,
   lockAgents,
   requestRestart,
+  takeRetired,
   updateAgent,
 } from "./agent-store.ts";
 import { encodeChange, FLEET_CHANNEL, type FleetChange } from "./fleet-channel.ts";
@@ -50,31 +62,68 @@ export async function checkProviders(
   }
 }
 
+/** The record of a change of an agent. */
+export function agentChange(
+  verb: "create" | "update" | "delete" | "start" | "stop" | "restart",
+  before: DesiredAgent | undefined,
+  after: DesiredAgent | undefined,
+): Change {
+  const targetId = after?.id ?? before?.id ?? "";
+  return { action: `agents.${verb}`, targetType: "agent", targetId, fields: agentDifferences(before, after) };
+}
+
+/** The record of a change of a provider. */
+export function providerChange(before: Provider | undefined, after: Provider): Change {
+  const fields = providerDifferences(before, after);
+  return { action: "providers.put", targetType: "provider", targetId: after.name, fields };
+}
+
 /** Adds an agent, or finds the one that the same request made before. */
 export async function addAgent(
   database: Database,
   message: Agent,
   requestId: string,
   builtins: Builtins,
+  author: ChangeAuthor,
 ): Promise<{ id: string; created: boolean }> {
   const agent = desiredAgent(message);
   const request = { id: requestId, digest: digestOf(agent) };
   const { id } = agent;
+  const problem = creationProblem(author, agent);
+  if (problem !== undefined) throw problem;
   return await database.transaction(async (tx) => {
     await checkProviders(tx, [agent], builtins);
     if (await insertAgent(tx, agent, request)) {
+      const team = (await takeRetired(tx, [id])).get(id);
+      const refused = team === undefined ? undefined : inheritProblem(author, { id, team });
+      if (refused !== undefined) throw refused;
+      await author.record(tx, [agentChange("create", undefined, agent)]);
       await announceChanges(tx, [{ kind: "agent", agentId: id }]);
       return { id, created: true };
     }
     const met = await findCollisions(tx, id, requestId);
     const sameRequest = requestId === "" ? undefined : met.find((one) => one.requestId === requestId);
     if (sameRequest === undefined) throw agentExists(id);
-    if (sameRequest.id === id && sameRequest.requestDigest === request.digest) return { id, created: false };
-    throw invalidArgument("REQUEST_ID_REUSED", `the request id was used before to create agent "${sameRequest.id}"`, {
+    const isSeen = reaches(author.caller, sameRequest);
+    if (sameRequest.id === id) {
+      if (!isSeen) throw agentExists(id);
+      if (sameRequest.requestDigest === request.digest) return { id, created: false };
+    }
+    const what = isSeen ? `agent "${sameRequest.id}"` : "another agent";
+    throw invalidArgument("REQUEST_ID_REUSED", `the request id was used before to create ${what}`, {
       hint: "Use a new request id for another agent.",
       fields: { agent_id: id },
     });
   });
+}
+
+/**
+ * Why the caller may not make an agent of the id of a deleted one, and so get what that one left behind; undefined if
+ * it may. Who does not reach the deleted agent is told what is told of any id in use.
+ */
+export function inheritProblem(author: ChangeAuthor, retired: OwnedAgent): MeshError | undefined {
+  if (!reaches(author.caller, retired)) return agentExists(retired.id);
+  return ownerProblem(author, retired.id, [retired.team, ""]);
 }
 
 /** Changes the fields named in the mask; false when nothing changes. */
@@ -83,14 +132,18 @@ export async function changeAgent(
   request: Agent,
   mask: FieldMask | undefined,
   builtins: Builtins,
+  author: ChangeAuthor,
 ): Promise<boolean> {
   return await database.transaction(async (tx) => {
-    const current = await lockAgent(tx, request.id);
+    const current = await lockAgent(tx, request.id, author);
     checkEtag(current, request.etag);
     const next = updatedAgent(current, request, mask);
     if (sameAgent(current, next)) return false;
+    const problem = moveProblem(author, current, next);
+    if (problem !== undefined) throw problem;
     if (providerOf(next.spec) !== providerOf(current.spec)) await checkProviders(tx, [next], builtins);
     await writeAgent(tx, current, next);
+    await author.record(tx, [agentChange("update", current, next)]);
     return true;
   });
 }
@@ -107,21 +160,29 @@ export async function setDesiredState(
   database: Database,
   id: string,
   desiredState: DesiredAgent["desiredState"],
+  author: ChangeAuthor,
 ): Promise<boolean> {
   return await database.transaction(async (tx) => {
-    const current = await lockAgent(tx, id);
+    const current = await lockAgent(tx, id, author);
+    const next = { ...current, desiredState };
     const changes = current.desiredState !== desiredState;
-    if (changes) await writeAgent(tx, current, { ...current, desiredState });
+    if (changes) {
+      await writeAgent(tx, current, next);
+      const verb = desiredState === DesiredState.RUNNING ? "start" : "stop";
+      await author.record(tx, [agentChange(verb, current, next)]);
+    }
     if (desiredState === DesiredState.RUNNING) await announceChanges(tx, [{ kind: "start", agentId: id }]);
     return changes;
   });
 }
 
 /** Asks the supervisor for a new sidecar. */
-export async function restartAgent(database: Database, id: string): Promise<void> {
+export async function restartAgent(database: Database, id: string, author: ChangeAuthor): Promise<void> {
   await database.transaction(async (tx) => {
-    checkRestartable(await lockAgent(tx, id));
+    const current = await lockAgent(tx, id, author);
+    checkRestartable(current);
     await requestRestart(tx, id);
+    await author.record(tx, [agentChange("restart", current, current)]);
     await announceChanges(tx, [
       { kind: "run", agentId: id },
       { kind: "start", agentId: id },
@@ -129,37 +190,42 @@ export async function restartAgent(database: Database, id: string): Promise<void
   });
 }
 
-/** The first half of a delete: the agent should stop. Returns the etag it has then. */
+/** The first half of a delete: the agent should stop. Returns the etag it has then. Recorded with the second half. */
 export async function stopForDelete(
   database: Database,
   id: string,
   etag: string,
+  author: ChangeAuthor,
 ): Promise<{ etag: string; agent: StoredAgent }> {
   return await database.transaction(async (tx) => {
-    const current = await lockAgent(tx, id);
+    const current = await lockAgent(tx, id, author);
     checkEtag(current, etag);
     if (current.desiredState !== DesiredState.STOPPED) {
       await writeAgent(tx, current, { ...current, desiredState: DesiredState.STOPPED });
     }
-    const agent = await lockAgent(tx, id);
+    const agent = await lockAgent(tx, id, author);
     return { etag: etagOf(agent.version), agent };
   });
 }
 
 /** The second half: forgets the agent, unless somebody has changed it meanwhile. */
-export async function finishDelete(database: Database, id: string, etag: string): Promise<void> {
+export async function finishDelete(database: Database, id: string, etag: string, author: ChangeAuthor): Promise<void> {
   await database.transaction(async (tx) => {
     const current = (await lockAgents(tx, [id])).get(id);
     // Another delete of the same agent was faster.
     if (current === undefined) return;
+    checkReach(author.caller, current);
     checkEtag(current, etag);
     await deleteAgent(tx, id);
+    await author.record(tx, [agentChange("delete", current, undefined)]);
     await announceChanges(tx, [{ kind: "agent", agentId: id }]);
   });
 }
 
-async function lockAgent(tx: Queryable, id: string): Promise<StoredAgent> {
+/** Locks an agent in reach. What the gateway knows of its team may be older than the row: another gateway may have moved it. */
+async function lockAgent(tx: Queryable, id: string, { caller }: ChangeAuthor): Promise<StoredAgent> {
   const agent = (await lockAgents(tx, [id])).get(id);
   if (agent === undefined) throw agentNotFound(id);
+  checkReach(caller, agent);
   return agent;
 }

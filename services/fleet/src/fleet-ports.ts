@@ -1,13 +1,11 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { ConnectRouter } from "@connectrpc/connect";
+import type { Caller, Reach, RecordChanges } from "@openhermit/caller";
 import type { Database, Queryable } from "@openhermit/postgres";
 import type { Event } from "@openhermit/protocol/activity/v1/event";
 import type { Agent, AgentSpec, AgentState, Provider } from "@openhermit/protocol/fleet/v1/agent";
 import type { Log } from "@openhermit/telemetry";
 import type { LauncherOptions } from "./launcher/process-launcher.ts";
-
-/** Who calls, as far as the fleet cares: whose name stands in the log. */
-export type Caller = { kind: "principal"; id: string } | { kind: "sidecar" } | { kind: "anonymous" };
 
 /** What the fleet needs of other domains. */
 export interface FleetPorts {
@@ -25,6 +23,8 @@ export interface FleetPorts {
   forgetAgent(agentId: string): Promise<void>;
   /** The part of the catalogue in each agent's generation, for all asked agents in one statement. */
   catalogRevisions(agentIds: readonly string[]): Promise<ReadonlyMap<string, bigint>>;
+  /** Whether a team exists; from memory. */
+  isTeam(teamId: string): boolean;
 }
 
 /** What the fleet is made of. */
@@ -32,6 +32,8 @@ export interface FleetServiceOptions {
   database: Database;
   log: Log;
   caller: (context: HandlerContext) => Caller;
+  /** Writes what a call changes into the audit trail. */
+  audit: (context: HandlerContext) => RecordChanges;
   ports: FleetPorts;
   /** Starts sidecars on this host. Without it this gateway only observes. */
   launcher?: LauncherOptions;
@@ -69,9 +71,20 @@ export type DetachReason = "lost" | "drained" | "replaced" | "lease";
 /** What was, or with dryRun would be, done to one resource. */
 export interface ResourceChange {
   id: string;
-  action: "create" | "update" | "none";
+  /** `refused`: the caller may not. Nothing more is told, and the caller of the port rolls back. */
+  action: "create" | "update" | "none" | "refused";
   /** Of an update: what changed, as it stands in a manifest. */
   fields: readonly { path: string; before: string; after: string }[];
+}
+
+/** How a manifest is applied. */
+export interface ApplyOptions {
+  /** Say what would change and change nothing. */
+  dryRun: boolean;
+  /** Who applies it. */
+  caller: Caller;
+  /** Writes into the audit trail, within the transaction. Not called in a dry run. */
+  record: RecordChanges;
 }
 
 /** One agent, as health and other readers see it. */
@@ -84,6 +97,8 @@ export interface AgentView {
   detail: string;
   /** Why its sidecar rejected the newest snapshot; empty when it did not. */
   rejectedReason: string;
+  /** The team that owns it; empty: nobody. */
+  team: string;
 }
 
 /** The fleet domain. */
@@ -102,12 +117,19 @@ export interface FleetService {
   agentForTurn(agentId: string): { state: "unknown" | "stopped" | "ready" };
   /** The ids of all agents, from memory, in order. */
   knownAgentIds(): readonly string[];
+  /**
+   * The team of an agent, or of a deleted one that a team owned; empty: nobody; undefined: none of the id. From memory.
+   * Throws unavailable as long as the agents were never read.
+   */
+  teamOfAgent(agentId: string): string | undefined;
+  /** The ids of all agents and of the deleted ones that a team owned; from memory. Throws unavailable like `teamOfAgent`. */
+  ownedAgentIds(): readonly string[];
   /** The state of all agents, in order of their ids. Without a database: what this gateway itself has seen. */
   agents(): Promise<AgentView[]>;
   /** What snapshots are compiled from, in one statement. Unknown agents are left out. */
   snapshotSources(agentIds: readonly string[]): Promise<SnapshotSource[]>;
-  /** Throws not_found for an unknown agent and failed_precondition for one that a gateway starts itself. */
-  mayJoinExternally(agentIds: readonly string[]): Promise<void>;
+  /** Throws not_found for an agent that is unknown or out of reach and failed_precondition for one that a gateway starts itself. */
+  mayJoinExternally(agentIds: readonly string[], reach: Reach): Promise<void>;
   /** Calls back when what snapshots are compiled from may have changed, on any gateway. Returns how to stop that. */
   onChanged(callback: (agentIds: readonly string[] | "all") => void): () => void;
   /** Reads the agents into memory now, for example after a manifest was applied, so that the next turn finds them. */
@@ -123,13 +145,16 @@ export interface FleetService {
   }): Promise<void>;
   snapshotAnswered(answer: { agentId: string; generation: bigint; rejectedReason: string }): Promise<void>;
 
-  /** The manifest ports, each within the given transaction. */
+  /** The manifest ports, each within the given transaction. `agentTeams`: the team of each agent, in order of the agents' ids. */
   providerNames(tx: Queryable): Promise<readonly string[]>;
-  agentIds(tx: Queryable): Promise<readonly string[]>;
+  agentTeams(tx: Queryable): Promise<ReadonlyMap<string, string>>;
   applyProviders(
     tx: Queryable,
     providers: readonly Provider[],
-    options: { dryRun: boolean },
+    options: Omit<ApplyOptions, "caller"> & { mayWrite(name: string): boolean },
   ): Promise<ResourceChange[]>;
-  applyAgents(tx: Queryable, agents: readonly Agent[], options: { dryRun: boolean }): Promise<ResourceChange[]>;
+  applyAgents(tx: Queryable, agents: readonly Agent[], options: ApplyOptions): Promise<ResourceChange[]>;
+
+  /** A port of the catalogue: the teams of those of the agents that exist. None of them moves or goes before the transaction ends. */
+  holdTeams(tx: Queryable, agentIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }

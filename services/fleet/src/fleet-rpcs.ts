@@ -1,11 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { invalidArgument } from "@openhermit/errors";
+import { callerName, reachOf, type Caller, type RecordChanges } from "@openhermit/caller";
+import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
 import type { Database } from "@openhermit/postgres";
 import { AgentSchema, DesiredState, Launcher, ProviderSchema, type Agent } from "@openhermit/protocol/fleet/v1/agent";
 import type { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import type { Log } from "@openhermit/telemetry";
 import { agentNotFound } from "./agent.ts";
+import { checkReach, reaches, type ChangeAuthor } from "./agent-owner.ts";
 import { toAgentMessage } from "./agent-proto.ts";
 import { listObservedAgents, readObservedAgent } from "./agent-store.ts";
 import {
@@ -13,13 +15,14 @@ import {
   announceChanges,
   changeAgent,
   finishDelete,
+  providerChange,
   restartAgent,
   setDesiredState,
   stopForDelete,
 } from "./change-agent.ts";
-import type { Caller, FleetPorts } from "./fleet-ports.ts";
+import type { FleetPorts } from "./fleet-ports.ts";
 import { desiredProvider, type Builtins } from "./provider.ts";
-import { readProviders, writeProvider } from "./provider-store.ts";
+import { lockProvider, readProviders, writeProvider } from "./provider-store.ts";
 import { isClaimed } from "./sidecar-claim-store.ts";
 
 /** What the RPCs work on. */
@@ -27,6 +30,7 @@ export interface FleetRpcOptions {
   database: Database;
   log: Log;
   caller: (context: HandlerContext) => Caller;
+  audit: (context: HandlerContext) => RecordChanges;
   ports: FleetPorts;
   builtins: Builtins;
   /** Reads the agents into memory, so that what was changed here is known here at once. */
@@ -35,22 +39,28 @@ export interface FleetRpcOptions {
   stopDeadlineMs: number;
 }
 
-const DEFAULT_PAGE_SIZE = 100;
+const AGENT_ID = /^[a-z][a-z0-9-]{0,62}$/;
 const POLL_MS = 50;
 
 /** The RPCs of the fleet, in the order of the proto. */
 export function createFleetRpcs(options: FleetRpcOptions): ServiceImpl<typeof FleetService> {
   const { database, log, ports, builtins } = options;
 
-  async function read(id: string): Promise<Agent> {
+  const authorOf = (context: HandlerContext): ChangeAuthor => ({
+    caller: options.caller(context),
+    record: options.audit(context),
+    isTeam: (teamId) => ports.isTeam(teamId),
+  });
+
+  async function read(id: string, context: HandlerContext): Promise<Agent> {
     const [observed, revisions] = await Promise.all([readObservedAgent(database, id), ports.catalogRevisions([id])]);
     if (observed === undefined) throw agentNotFound(id);
+    checkReach(options.caller(context), observed.agent);
     return toAgentMessage(observed, revisions.get(id) ?? 0n);
   }
 
   async function changed(agentId: string, message: string, context: HandlerContext): Promise<void> {
-    const who = options.caller(context);
-    log.info({ agent_id: agentId, caller: who.kind === "principal" ? who.id : who.kind }, message);
+    log.info({ agent_id: agentId, caller: callerName(options.caller(context)) }, message);
     // The change is stored; memory follows by itself if the database goes away in this moment.
     await options.refresh().catch(() => undefined);
   }
@@ -69,38 +79,44 @@ export function createFleetRpcs(options: FleetRpcOptions): ServiceImpl<typeof Fl
 
   return {
     async createAgent({ agent, requestId }, context) {
-      const { id, created } = await addAgent(database, agent ?? create(AgentSchema), requestId, builtins);
+      const wanted = agent ?? create(AgentSchema);
+      const { id, created } = await addAgent(database, wanted, requestId, builtins, authorOf(context));
       if (created) await changed(id, "agent created", context);
-      return { agent: await read(id) };
+      return { agent: await read(id, context) };
     },
 
-    async getAgent({ agentId }) {
-      return { agent: await read(agentId) };
+    async getAgent({ agentId }, context) {
+      return { agent: await read(agentId, context) };
     },
 
-    async listAgents({ pageSize, pageToken }) {
-      const limit = pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
-      const found = await listObservedAgents(database, decodePageToken(pageToken), limit + 1);
-      const page = found.slice(0, limit);
-      const revisions = await ports.catalogRevisions(page.map(({ agent }) => agent.id));
-      const last = page.at(-1)?.agent.id;
+    async listAgents({ pageSize, pageToken }, context) {
+      const caller = options.caller(context);
+      const reach = reachOf(caller);
+      const size = pageSizeOf(pageSize);
+      const [afterId = ""] = decodePageToken(pageToken, [AGENT_ID]) ?? [];
+      const found = await listObservedAgents(database, afterId, size + 1, reach.all ? undefined : reach.ids());
+      const { page, nextPageToken } = cutPage(found, size, ({ agent }) => [agent.id]);
+      // The rows may know of a move that this gateway has not heard of yet.
+      const seen = page.filter(({ agent }) => reaches(caller, agent));
+      const revisions = await ports.catalogRevisions(seen.map(({ agent }) => agent.id));
       return {
-        agents: page.map((observed) => toAgentMessage(observed, revisions.get(observed.agent.id) ?? 0n)),
-        nextPageToken: found.length > limit && last !== undefined ? encodePageToken(last) : "",
+        agents: seen.map((observed) => toAgentMessage(observed, revisions.get(observed.agent.id) ?? 0n)),
+        nextPageToken,
       };
     },
 
     async updateAgent({ agent, updateMask }, context) {
       const request = agent ?? create(AgentSchema);
-      if (await changeAgent(database, request, updateMask, builtins))
+      if (await changeAgent(database, request, updateMask, builtins, authorOf(context)))
         await changed(request.id, "agent changed", context);
-      return { agent: await read(request.id) };
+      return { agent: await read(request.id, context) };
     },
 
     async deleteAgent({ agentId, etag }, context) {
-      const stopping = await stopForDelete(database, agentId, etag);
+      const author = authorOf(context);
+      const stopping = await stopForDelete(database, agentId, etag, author);
       await waitUntilStopped(agentId);
-      await finishDelete(database, agentId, stopping.etag);
+      await finishDelete(database, agentId, stopping.etag, author);
       if (stopping.agent.spec.launcher === Launcher.PROCESS) {
         // The sidecar of a deleted agent must not come back with the key it had.
         await ports.revokeSidecar(agentId).catch((error: unknown) => {
@@ -113,32 +129,33 @@ export function createFleetRpcs(options: FleetRpcOptions): ServiceImpl<typeof Fl
     },
 
     async startAgent({ agentId }, context) {
-      if (await setDesiredState(database, agentId, DesiredState.RUNNING))
+      if (await setDesiredState(database, agentId, DesiredState.RUNNING, authorOf(context)))
         await changed(agentId, "agent started", context);
-      return { agent: await read(agentId) };
+      return { agent: await read(agentId, context) };
     },
 
     async stopAgent({ agentId }, context) {
-      if (await setDesiredState(database, agentId, DesiredState.STOPPED))
+      if (await setDesiredState(database, agentId, DesiredState.STOPPED, authorOf(context)))
         await changed(agentId, "agent stopped", context);
-      return { agent: await read(agentId) };
+      return { agent: await read(agentId, context) };
     },
 
     async restartAgent({ agentId }, context) {
-      await restartAgent(database, agentId);
+      await restartAgent(database, agentId, authorOf(context));
       await changed(agentId, "agent restarted", context);
-      return { agent: await read(agentId) };
+      return { agent: await read(agentId, context) };
     },
 
     async putProvider({ provider: message }, context) {
       const provider = desiredProvider(message ?? create(ProviderSchema));
       const isNews = await database.transaction(async (tx) => {
-        const written = await writeProvider(tx, provider);
-        if (written) await announceChanges(tx, [{ kind: "providers" }]);
-        return written;
+        const before = (await lockProvider(tx, provider.name)) ?? builtins.get(provider.name);
+        if (!(await writeProvider(tx, provider))) return false;
+        await options.audit(context)(tx, [providerChange(before, provider)]);
+        await announceChanges(tx, [{ kind: "providers" }]);
+        return true;
       });
-      const who = options.caller(context);
-      const by = who.kind === "principal" ? who.id : who.kind;
+      const by = callerName(options.caller(context));
       if (isNews) log.info({ provider: provider.name, caller: by }, "provider changed");
       return { provider: { ...provider, builtin: builtins.has(provider.name) } };
     },
@@ -149,17 +166,4 @@ export function createFleetRpcs(options: FleetRpcOptions): ServiceImpl<typeof Fl
       return { providers: ordered.map((provider) => ({ ...provider, builtin: builtins.has(provider.name) })) };
     },
   };
-}
-
-function encodePageToken(id: string): string {
-  return Buffer.from(`after ${id}`).toString("base64url");
-}
-
-function decodePageToken(token: string): string {
-  if (token === "") return "";
-  const id = /^after ([a-z0-9-]{1,63})$/.exec(Buffer.from(token, "base64url").toString())?.[1];
-  if (id !== undefined) return id;
-  throw invalidArgument("PAGE_TOKEN_INVALID", "the page token is not one that this method returned", {
-    hint: "Send next_page_token of the page before, or nothing for the first page.",
-  });
 }

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Change } from "@openhermit/caller";
 import { createDatabase, sql } from "@openhermit/postgres";
 import {
   AgentSchema,
@@ -274,10 +275,17 @@ describe("a manifest", () => {
   const providers = [
     create(ProviderSchema, { name: "mine", kind: ProviderKind.OPENAI_COMPATIBLE, baseUrl: "http://x" }),
   ];
+  const options = (dryRun: boolean) => ({
+    dryRun,
+    caller: fleet.caller("operator"),
+    mayWrite: () => true,
+    record: async (_: unknown, changes: readonly Change[]) => void recorded.push(...changes),
+  });
+  const recorded: Change[] = [];
   const apply = (dryRun: boolean) =>
     store.database.transaction(async (tx) => [
-      ...(await fleet.fleet.applyProviders(tx, providers, { dryRun })),
-      ...(await fleet.fleet.applyAgents(tx, agents, { dryRun })),
+      ...(await fleet.fleet.applyProviders(tx, providers, options(dryRun))),
+      ...(await fleet.fleet.applyAgents(tx, agents, options(dryRun))),
     ]);
   const actions = async (dryRun = false) => (await apply(dryRun)).map(({ id, action }) => `${id} ${action}`);
 
@@ -307,16 +315,16 @@ describe("a manifest", () => {
 
   it("wins or gets a conflict when two are applied at once", async () => {
     await store.database.transaction(async (tx) => {
-      await fleet.fleet.applyProviders(tx, providers, { dryRun: false });
+      await fleet.fleet.applyProviders(tx, providers, options(false));
       await expect(apply(false)).rejects.toMatchObject({ code: "conflict", reason: "APPLY_IN_PROGRESS" });
-      await fleet.fleet.applyAgents(tx, agents, { dryRun: false });
+      await fleet.fleet.applyAgents(tx, agents, options(false));
     });
     expect((await fleet.client.listAgents({})).agents.map(({ id }) => id)).toEqual(["one", "two"]);
   });
 
   it("refuses a provider that does not exist", async () => {
     const strange = create(AgentSchema, { id: "one", spec: { model: "nope/m" } });
-    const applied = store.database.transaction((tx) => fleet.fleet.applyAgents(tx, [strange], { dryRun: false }));
+    const applied = store.database.transaction((tx) => fleet.fleet.applyAgents(tx, [strange], options(false)));
     await expect(applied).rejects.toMatchObject({ reason: "PROVIDER_NOT_FOUND" });
   });
 });

@@ -8,7 +8,7 @@ import { createPeriodicTask, type PeriodicTask } from "@openhermit/reconcile";
 import { agentNotFound, checkJoinable, effectiveSpec, providerOf } from "./agent.ts";
 import { createAgentDirectory, type AgentDirectory } from "./agent-directory.ts";
 import { observedState } from "./agent-status.ts";
-import { listObservedAgents, readAgentIds, readAgents, readRevisedAgents } from "./agent-store.ts";
+import { holdTeams, listObservedAgents, readAgents, readRevisedAgents, readTeams } from "./agent-store.ts";
 import { applyAgents, applyProviders } from "./apply-fleet.ts";
 import { announceChanges } from "./change-agent.ts";
 import { decodeChange, FLEET_CHANNEL } from "./fleet-channel.ts";
@@ -125,6 +125,7 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
           database,
           log,
           caller: options.caller,
+          audit: options.audit,
           ports,
           builtins,
           refresh: () => agentsInMemory().refresh(),
@@ -186,6 +187,9 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
         .all()
         .map(({ id }) => id),
 
+    teamOfAgent: (agentId) => agentsInMemory().teamOf(agentId),
+    ownedAgentIds: () => agentsInMemory().ownedIds(),
+
     async agents() {
       try {
         const observed = await listObservedAgents(database, "", EVERY_AGENT);
@@ -219,11 +223,11 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
       });
     },
 
-    async mayJoinExternally(agentIds) {
+    async mayJoinExternally(agentIds, reach) {
       const found = await readAgents(database, agentIds);
       for (const id of agentIds) {
         const agent = found.get(id);
-        if (agent === undefined) throw agentNotFound(id);
+        if (agent === undefined || !reach.has(id, agent.team)) throw agentNotFound(id);
         checkJoinable({ id, launcher: agent.spec.launcher });
       }
     },
@@ -241,17 +245,24 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     snapshotAnswered: async (answer) => observations.answered(answer),
 
     providerNames: async (tx) => [...new Set([...builtins.keys(), ...(await readProviders(tx)).keys()])],
-    agentIds: readAgentIds,
-    applyProviders: (tx, providers, { dryRun }) => applyProviders(tx, providers, builtins, { dryRun }),
-    applyAgents: (tx, agents, { dryRun }) => applyAgents(tx, agents, builtins, { dryRun }),
+    agentTeams: readTeams,
+    holdTeams,
+    applyProviders: (tx, providers, apply) => applyProviders(tx, providers, builtins, apply),
+    applyAgents: (tx, agents, { dryRun, caller, record }) =>
+      applyAgents(tx, agents, builtins, { dryRun, caller, record, isTeam: (teamId) => ports.isTeam(teamId) }),
   };
 }
 
 function viewOf(
-  { id, displayName, desiredState }: { id: string; displayName: string; desiredState: DesiredState },
+  {
+    id,
+    displayName,
+    desiredState,
+    team,
+  }: { id: string; displayName: string; desiredState: DesiredState; team: string },
   { state, since, detail }: ReturnType<typeof observedState>,
   rejectedReason: string,
 ): AgentView {
   const desired = desiredState === DesiredState.STOPPED ? "stopped" : "running";
-  return { agentId: id, displayName, desired, state, stateSince: since, detail, rejectedReason };
+  return { agentId: id, displayName, desired, state, stateSince: since, detail, rejectedReason, team };
 }

@@ -1,6 +1,6 @@
 export type {
   AgentView,
-  Caller,
+  ApplyOptions,
   DetachReason,
   FleetPorts,
   FleetService,

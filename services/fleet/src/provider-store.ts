@@ -14,17 +14,15 @@ export async function readProviders(db: Queryable): Promise<Map<string, Provider
   const { rows } = await db.query<ProviderRow>(
     sql`SELECT name, kind, base_url, api_key_env FROM fleet.providers ORDER BY name`,
   );
-  return new Map(
-    rows.map((row) => [
-      row.name,
-      create(ProviderSchema, {
-        name: row.name,
-        kind: row.kind as ProviderKind,
-        baseUrl: row.base_url,
-        apiKeyEnv: row.api_key_env,
-      }),
-    ]),
+  return new Map(rows.map((row) => [row.name, toProvider(row)]));
+}
+
+/** One stored provider, locked to the end of the transaction. */
+export async function lockProvider(tx: Queryable, name: string): Promise<Provider | undefined> {
+  const { rows } = await tx.query<ProviderRow>(
+    sql`SELECT name, kind, base_url, api_key_env FROM fleet.providers WHERE name = ${name} FOR UPDATE`,
   );
+  return rows[0] === undefined ? undefined : toProvider(rows[0]);
 }
 
 /** Creates or replaces a provider; false when it was so already. The number is drawn under the row's lock. */
@@ -62,4 +60,13 @@ export async function storeBuiltins(db: Queryable, providers: readonly Provider[
     WHERE NOT p.custom
       AND (p.kind, p.base_url, p.api_key_env) IS DISTINCT FROM (excluded.kind, excluded.base_url, excluded.api_key_env)`);
   return rowCount;
+}
+
+function toProvider(row: ProviderRow): Provider {
+  return create(ProviderSchema, {
+    name: row.name,
+    kind: row.kind as ProviderKind,
+    baseUrl: row.base_url,
+    apiKeyEnv: row.api_key_env,
+  });
 }

@@ -6,6 +6,7 @@ import { createDatabase, quoteName, rawSql, sql } from "@openhermit/postgres";
 import { temporaryDirectory, testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeFleet, runs, startsOf, tell, type Fleet, type Start } from "../test/fleet-harness.ts";
+import { EVERYTHING } from "../test/test-people.ts";
 import { fleetMigrations } from "./index.ts";
 import { openLauncherHome } from "./launcher/launcher-home.ts";
 
@@ -196,8 +197,8 @@ describe("a sidecar of the gateway", () => {
     const first = await nthStart("mine", 1);
     expect(startsOf(home.path, "theirs")).toEqual([]);
     await expect(fleet.client.restartAgent({ agentId: "theirs" })).rejects.toThrow("AGENT_LAUNCHED_EXTERNALLY");
-    await fleet.fleet.mayJoinExternally(["theirs"]);
-    await expect(fleet.fleet.mayJoinExternally(["mine"])).rejects.toMatchObject({
+    await fleet.fleet.mayJoinExternally(["theirs"], EVERYTHING);
+    await expect(fleet.fleet.mayJoinExternally(["mine"], EVERYTHING)).rejects.toMatchObject({
       reason: "AGENT_LAUNCHED_BY_GATEWAY",
     });
     await fleet.client.updateAgent({

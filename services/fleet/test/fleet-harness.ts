@@ -1,14 +1,23 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Code, ConnectError, createClient, createRouterTransport, type Client } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  createClient,
+  createRouterTransport,
+  type Client,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import type { Caller, Change } from "@openhermit/caller";
 import { MeshError } from "@openhermit/errors";
 import { isAlive, processIdentity } from "@openhermit/processes";
-import type { Database } from "@openhermit/postgres";
+import { sql, type Database } from "@openhermit/postgres";
 import type { Event } from "@openhermit/protocol/activity/v1/event";
 import type { Agent } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService as FleetRpc } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { testLog, type TestLog } from "@openhermit/testing";
+import { callerOf, type Person } from "./test-people.ts";
 import { createFleetService, type FleetPorts, type FleetService, type LauncherOptions } from "../src/index.ts";
 
 /** What a fake sidecar says about its start. */
@@ -25,12 +34,22 @@ export interface Start {
 /** A fleet service with a client and ports that remember. */
 export interface Fleet {
   readonly fleet: FleetService;
+  /** Of an admin. */
   readonly client: Client<typeof FleetRpc>;
+  /** The client of one of the people. */
+  as(name: string): Client<typeof FleetRpc>;
+  /** One of the people as a caller of this gateway. */
+  caller(name: string): Caller;
+  /** The audit trail: who changed what. */
+  readonly trail: (Change & { by: string })[];
   readonly log: TestLog;
   readonly calls: string[];
   readonly events: Event[];
   agent(id: string): Promise<Agent>;
 }
+
+const WHO = "x-test-caller";
+const nameIn = ({ requestHeader }: HandlerContext): string => requestHeader.get(WHO) ?? "nobody";
 
 const FAKE_SIDECAR = join(import.meta.dirname, "fake-sidecar.ts");
 
@@ -42,7 +61,11 @@ export function makeFleet(options: {
   launcher?: Partial<LauncherOptions>;
   leaseMs?: number;
   ollamaHost?: string;
+  people?: Readonly<Record<string, Person>>;
+  teams?: readonly string[];
 }): Fleet {
+  const people: Record<string, Person> = { operator: { isAdmin: true }, ...options.people };
+  const trail: Fleet["trail"] = [];
   const calls: string[] = [];
   const events: Event[] = [];
   const log = testLog();
@@ -57,13 +80,19 @@ export function makeFleet(options: {
     gatewayUrl: () => "http://127.0.0.1:1",
     recordEvents: async (list) => void events.push(...list),
     forgetAgent: async (agentId) => void calls.push(`forget ${agentId}`),
+    isTeam: (teamId) => options.teams?.includes(teamId) ?? false,
     catalogRevisions: async (agentIds) => new Map(agentIds.map((id) => [id, 1000n])),
     ...options.ports,
   };
   const fleet = createFleetService({
     database: options.database,
     log,
-    caller: () => ({ kind: "principal", id: "operator" }),
+    caller: (context) => caller(nameIn(context)),
+    audit: (context) => async (tx, changes) => {
+      // A statement of the transaction, as a trail writes one.
+      await tx.query(sql`SELECT`);
+      trail.push(...changes.map((change) => ({ ...change, by: nameIn(context) })));
+    },
     ports,
     ...(options.ollamaHost !== undefined && { ollamaHost: options.ollamaHost }),
     ...(options.leaseMs !== undefined && { leaseMs: options.leaseMs }),
@@ -93,10 +122,20 @@ export function makeFleet(options: {
       ],
     },
   });
-  const client = createClient(FleetRpc, transport);
+  const caller = (name: string): Caller => callerOf(name, people[name] ?? {}, () => fleet);
+  const as = (name: string): Client<typeof FleetRpc> =>
+    createClient(FleetRpc, {
+      ...transport,
+      unary: (method, signal, timeout, header, ...rest) =>
+        transport.unary(method, signal, timeout, { ...Object.fromEntries(new Headers(header)), [WHO]: name }, ...rest),
+    });
+  const client = as("operator");
   return {
     fleet,
     client,
+    as,
+    caller,
+    trail,
     log,
     calls,
     events,
