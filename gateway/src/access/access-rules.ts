@@ -1,18 +1,29 @@
 import { getOption, hasOption, type DescMethod } from "@bufbuild/protobuf";
+import type { ScopedMethod } from "@openhermit/access-service";
+import type { Caller } from "@openhermit/caller";
 import { permissionDenied, unauthenticated, type MeshError } from "@openhermit/errors";
-import { access, Audience, Verb } from "@openhermit/protocol/common/v1/access";
+import { access, AgentBinding, Audience, Verb } from "@openhermit/protocol/common/v1/access";
 
-import type { Caller } from "./caller.ts";
+import type { AccessPolicy } from "./access-policy.ts";
 import { compileSelector, type Selector } from "./selector.ts";
 
 /** Who may call one method. */
-export interface AccessRule {
-  readonly audience: Audience;
-  readonly resource: string;
-  readonly verb: Verb;
-  /** Reads the id of the resource from a request; undefined for a method without one named resource. */
-  readonly selector: Selector | undefined;
-}
+export type AccessRule =
+  | { readonly audience: typeof Audience.PUBLIC | typeof Audience.SIDECAR }
+  | {
+      readonly audience: typeof Audience.PRINCIPAL;
+      readonly resource: string;
+      readonly verb: "read" | "write";
+      /** Reads the id that a scope's selector is compared with; undefined for a method without one. */
+      readonly selector: Selector | undefined;
+      readonly agents: AgentBinding;
+      /** Whether things of the resource belong to agents. */
+      readonly agentBound: boolean;
+      readonly recentLogin: boolean;
+    };
+
+/** The rule of a method for people and programs. */
+export type PrincipalRule = Extract<AccessRule, { audience: typeof Audience.PRINCIPAL }>;
 
 /** The access rules of the methods of the gateway. */
 export interface AccessRules {
@@ -20,52 +31,97 @@ export interface AccessRules {
   of(method: DescMethod): AccessRule | undefined;
 }
 
-/** Whether a principal holds a right. Users and roles will come in through this port. */
-export type RightCheck = (
-  caller: Extract<Caller, { kind: "principal" }>,
-  right: { resource: string; verb: Verb; /** The id of the resource, empty for all. */ id: string },
-) => boolean;
-
-/** The operator may do everything; nobody else is a principal yet. */
-export const operatorOnly: RightCheck = (caller) => caller.id === "operator";
-
-// Contracts of others carry no option of ours.
-const FOREIGN: Readonly<Record<string, Pick<AccessRule, "audience" | "resource" | "verb">>> = {
-  "grpc.health.v1.Health": { audience: Audience.PUBLIC, resource: "", verb: Verb.READ },
-  "grpc.reflection.v1.ServerReflection": { audience: Audience.PRINCIPAL, resource: "reflection", verb: Verb.READ },
-  "grpc.reflection.v1alpha.ServerReflection": { audience: Audience.PRINCIPAL, resource: "reflection", verb: Verb.READ },
-};
-
-/** Creates the rules, read from the Access option of each method. A method without one is closed. */
-export function createAccessRules(): AccessRules {
-  const rules = new Map<DescMethod, AccessRule | undefined>();
-  return {
-    of(method) {
-      if (!rules.has(method)) {
-        rules.set(method, readRule(method));
-      }
-      return rules.get(method);
-    },
-  };
+interface Option {
+  audience: Audience;
+  resource: string;
+  verb: Verb;
+  selector: string;
+  agents: AgentBinding;
+  recentLogin: boolean;
 }
 
-function readRule(method: DescMethod): AccessRule | undefined {
-  const foreign = FOREIGN[method.parent.typeName];
-  if (foreign !== undefined) {
-    return { ...foreign, selector: undefined };
+const PUBLIC: Option = {
+  audience: Audience.PUBLIC,
+  resource: "",
+  verb: Verb.UNSPECIFIED,
+  selector: "",
+  agents: AgentBinding.UNSPECIFIED,
+  recentLogin: false,
+};
+const reads = (resource: string): Option => ({ ...PUBLIC, audience: Audience.PRINCIPAL, resource, verb: Verb.READ });
+
+// Contracts of others carry no option of ours.
+const FOREIGN: Readonly<Record<string, Option>> = {
+  "grpc.health.v1.Health/Check": PUBLIC,
+  "grpc.health.v1.Health/List": reads("health"),
+  "grpc.health.v1.Health/Watch": reads("health"),
+  "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": reads("reflection"),
+  "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": reads("reflection"),
+};
+
+/**
+ * Creates the rules of methods, read from the Access option of each. A method without one is closed. Throws for a rule that
+ * does not say what it means: a resource nobody knows, a selector that does not fit, an agent without a selector.
+ */
+export function createAccessRules(
+  methods: Iterable<DescMethod>,
+  resources: AccessPolicy["resources"],
+): AccessRules & {
+  /** The methods that principals may call. */
+  readonly scoped: readonly ScopedMethod[];
+} {
+  const rules = new Map<DescMethod, AccessRule>();
+  const scoped: ScopedMethod[] = [];
+  for (const method of methods) {
+    const rule = readRule(method, resources);
+    if (rule !== undefined) {
+      rules.set(method, rule);
+    }
+    if (rule?.audience === Audience.PRINCIPAL) {
+      scoped.push({ name: methodName(method), resource: rule.resource, verb: rule.verb });
+    }
   }
-  if (!hasOption(method, access)) {
-    return undefined;
+  return { scoped, of: (method) => rules.get(method) };
+}
+
+function readRule(method: DescMethod, resources: AccessPolicy["resources"]): AccessRule | undefined {
+  const option = FOREIGN[methodName(method)] ?? (hasOption(method, access) ? getOption(method, access) : undefined);
+  switch (option?.audience) {
+    case Audience.PUBLIC:
+      return { audience: Audience.PUBLIC };
+    case Audience.SIDECAR:
+      return { audience: Audience.SIDECAR };
+    case Audience.PRINCIPAL:
+      return readPrincipalRule(method, option, resources);
+    default:
+      return undefined;
   }
-  const { audience, resource, verb, selector } = getOption(method, access);
-  if (audience === Audience.PRINCIPAL && (resource === "" || verb === Verb.UNSPECIFIED)) {
-    return undefined;
+}
+
+function readPrincipalRule(method: DescMethod, option: Option, resources: AccessPolicy["resources"]): PrincipalRule {
+  const { resource, verb, agents, recentLogin } = option;
+  const wrong = (what: string) => new Error(`the access rule of ${methodName(method)} ${what}`);
+  const known = resources.get(resource);
+  if (known === undefined) {
+    throw wrong(`names the resource "${resource}", which is not among the rights`);
+  }
+  if (verb !== Verb.READ && verb !== Verb.WRITE) {
+    throw wrong("names no verb");
+  }
+  if (agents === AgentBinding.SELECTED && (option.selector === "" || !known.agentBound)) {
+    throw wrong("selects an agent without a selector, or for a resource that is not about agents");
+  }
+  if (agents === AgentBinding.UNSPECIFIED && known.agentBound && FOREIGN[methodName(method)] === undefined) {
+    throw wrong(`does not say how "${resource}" is bound to agents`);
   }
   return {
-    audience,
+    audience: Audience.PRINCIPAL,
     resource,
-    verb,
-    selector: selector === "" ? undefined : compileSelector(method.input, selector),
+    verb: verb === Verb.READ ? "read" : "write",
+    selector: option.selector === "" ? undefined : compileSelector(method.input, option.selector),
+    agents,
+    agentBound: known.agentBound,
+    recentLogin,
   };
 }
 
@@ -84,35 +140,15 @@ export function audienceError(rule: AccessRule | undefined, method: DescMethod, 
   }
 }
 
-/** Why the caller may not make this request; undefined if it may. Presumes that its audience is right. */
-export function rightError(
-  rule: AccessRule,
-  method: DescMethod,
-  caller: Caller,
-  request: object,
-  holds: RightCheck,
-): MeshError | undefined {
-  if (rule.audience !== Audience.PRINCIPAL || caller.kind !== "principal") {
-    return undefined;
-  }
-  const id = rule.selector?.(request) ?? "";
-  if (holds(caller, { resource: rule.resource, verb: rule.verb, id })) {
-    return undefined;
-  }
-  const right = `${rule.resource}:${rule.verb === Verb.READ ? "read" : "write"}`;
-  return permissionDenied("RIGHT_MISSING", `${methodName(method)} needs the right ${right}, which ${caller.id} lacks`, {
-    fields: { right, resource_id: id },
-  });
+/** `openhermit.fleet.v1.FleetService/GetAgent`. */
+export function methodName(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
 }
 
 function refusal(name: string, caller: Caller, audience: string): MeshError {
   return caller.kind === "anonymous"
     ? unauthenticated("CREDENTIAL_MISSING", `${name} needs a credential`, {
-        hint: "send `authorization: Bearer <token>`, with the token in <home>/operator-token for a person",
+        hint: "log in with `hermit login`, or send `authorization: Bearer <token>`",
       })
     : permissionDenied("AUDIENCE_WRONG", `${name} is for ${audience}`);
-}
-
-function methodName(method: DescMethod): string {
-  return `${method.parent.typeName}/${method.name}`;
 }

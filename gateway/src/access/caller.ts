@@ -1,30 +1,73 @@
-import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import { createContextKey, type ContextValues } from "@connectrpc/connect";
+import type { Actor, Principal, SubjectRef } from "@openhermit/access-service";
+import type { Caller } from "@openhermit/caller";
+import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
 
-/** Who makes a call, as its credential says. */
-export type Caller =
-  | { readonly kind: "principal"; /** `operator`, or a user. */ readonly id: string }
-  | { readonly kind: "sidecar"; readonly sidecarId: string; readonly agentIds: readonly string[] }
-  | { readonly kind: "anonymous" };
+import { peerKey, requestIdKey } from "../rpc/call-context.ts";
 
 /** The caller of a call without a credential. */
 export const ANONYMOUS: Caller = { kind: "anonymous" };
 
 /** Where the gate puts the caller. */
 export const callerKey = createContextKey<Caller>(ANONYMOUS, { description: "caller" });
+/** Where the gate puts the person or program behind a principal. */
+export const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
 
-/** Who makes the call that is being handled. */
-export function callerOf(context: HandlerContext): Caller {
+/** What the call that is being handled carries. */
+interface CallContext {
+  readonly values: ContextValues;
+}
+
+/** Who makes the call that is being handled, and what it may reach. */
+export function callerOf(context: CallContext): Caller {
   return context.values.get(callerKey);
 }
 
-/** The caller in a log: never more than an id. */
-export function callerName(caller: Caller): string {
-  switch (caller.kind) {
-    case "principal":
-      return caller.id;
-    case "sidecar":
-      return `sidecar:${caller.sidecarId}`;
-    case "anonymous":
-      return "anonymous";
+/** The person or program that makes the call; undefined for a sidecar and for nobody. */
+export function principalOf(context: CallContext): Principal | undefined {
+  return context.values.get(principalKey);
+}
+
+/** Who makes the call, as the audit trail keeps it. */
+export function actorOf(context: CallContext): Actor {
+  const { values } = context;
+  const from = { requestId: values.get(requestIdKey), address: values.get(peerKey) };
+  const principal = values.get(principalKey);
+  if (principal !== undefined) {
+    const { subject, creator, credential } = principal;
+    return {
+      subject,
+      onBehalfOf: sameSubject(subject, creator) ? undefined : creator,
+      accessor: credential.kind === "token" ? credential.accessor : "",
+      ...from,
+    };
   }
+  const caller = values.get(callerKey);
+  const subject =
+    caller.kind === "sidecar"
+      ? { kind: SubjectKind.SIDECAR, id: caller.sidecarId }
+      : { kind: SubjectKind.ANONYMOUS, id: "" };
+  return { subject, onBehalfOf: undefined, accessor: "", ...from };
+}
+
+/** A principal at a method that is not for principals: it is named, and reaches nothing. */
+export function strangerOf({ subject }: Principal): Caller {
+  const agents = { all: false, has: () => false, ids: () => [] };
+  return { kind: "principal", name: subjectName(subject), agents, mayOwnFor: () => false };
+}
+
+const SUBJECT_WORDS = new Map<SubjectKind, string>([
+  [SubjectKind.LOCAL_OPERATOR, "local-operator"],
+  [SubjectKind.MEMBER, "member"],
+  [SubjectKind.SERVICE_ACCOUNT, "service-account"],
+]);
+
+/** A subject in a log: `member:alice`, `service-account:ci`, `local-operator`. */
+export function subjectName({ kind, id }: SubjectRef): string {
+  const word = SUBJECT_WORDS.get(kind) ?? "unknown";
+  return id === "" ? word : `${word}:${id}`;
+}
+
+function sameSubject(a: SubjectRef, b: SubjectRef): boolean {
+  return a.kind === b.kind && a.id === b.id;
 }

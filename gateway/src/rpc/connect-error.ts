@@ -67,6 +67,21 @@ export function toConnectError(thrown: unknown, call: FailedCall): ConnectError 
   );
 }
 
+/** The code and the reason of what was thrown, as the caller is told them. */
+export function failureOf(thrown: unknown): { code: Code; reason: string } {
+  if (thrown instanceof MeshError) {
+    return { code: CODES[thrown.code], reason: thrown.reason };
+  }
+  const { code, details } = ConnectError.from(thrown);
+  for (const detail of details) {
+    if ("desc" in detail && detail.desc.typeName === ErrorDetailSchema.typeName) {
+      const { reason } = detail.value as { reason?: string };
+      return { code, reason: reason ?? reasonOf(code) };
+    }
+  }
+  return { code, reason: reasonOf(code) };
+}
+
 /** `DEADLINE_EXCEEDED` for Code.DeadlineExceeded. */
 export function reasonOf(code: Code): string {
   return Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();

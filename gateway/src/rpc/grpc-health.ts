@@ -10,8 +10,9 @@ export type HealthWord = "OK" | "DEGRADED" | "DOWN";
 const WATCH_PERIOD_MS = 1_000;
 
 /**
- * Serves grpc.health.v1. Everybody may ask and is told one word: SERVING while the gateway can do its work, for
- * every service alike. Call it after every other service is registered.
+ * Serves grpc.health.v1. Everybody may check and is told one word: SERVING while the gateway can do its work, for
+ * every service alike; to list and to watch needs the right to read the health. Call it after every other service is
+ * registered.
  */
 export function registerGrpcHealth(router: ConnectRouter, word: () => Promise<HealthWord>): void {
   const names = new Set(["", ...router.handlers.map((handler) => handler.service.typeName), Health.typeName]);

@@ -128,16 +128,18 @@ describe("reflection", () => {
 });
 
 describe("grpc health", () => {
-  test("tells everybody one word", async () => {
+  test("tells everybody one word, and the list to who may read the health", async () => {
     const client = createClient(Health, server.as());
     expect((await client.check({})).status).toBe(ServingStatus.SERVING);
     word = "DEGRADED";
     expect((await client.check({ service: FleetService.typeName })).status).toBe(ServingStatus.SERVING);
     word = "DOWN";
-    const { statuses } = await client.list({});
+    const { statuses } = await createClient(Health, server.as("operator")).list({});
     expect(statuses[FleetService.typeName]?.status).toBe(ServingStatus.NOT_SERVING);
-    const unknown = client.check({ service: "no.such.Service" });
-    await expect(unknown.catch((error: unknown) => ConnectError.from(error).code)).resolves.toBe(Code.NotFound);
+    const codeOf = (call: Promise<unknown>) => call.catch((error: unknown) => ConnectError.from(error).code);
+    expect(await codeOf(client.check({ service: "no.such.Service" }))).toBe(Code.NotFound);
+    expect(await codeOf(client.list({}))).toBe(Code.Unauthenticated);
+    expect(await codeOf(createClient(Health, server.as("guest")).list({}))).toBe(Code.PermissionDenied);
   });
 
   test("tells a watcher of each change, and stays for a service that is not known", async () => {
@@ -145,7 +147,7 @@ describe("grpc health", () => {
     const seen: Record<string, ServingStatus[]> = { "": [], "no.such.Service": [] };
     const watchers = Object.entries(seen).map(async ([service, list]) => {
       const { signal } = controller;
-      for await (const { status } of createClient(Health, server.as()).watch({ service }, { signal })) {
+      for await (const { status } of createClient(Health, server.as("operator")).watch({ service }, { signal })) {
         list.push(status);
       }
     });

@@ -1,23 +1,33 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { callerName } from "@openhermit/caller";
 import type { MeshError } from "@openhermit/errors";
 import { newUuidV7 } from "@openhermit/ids";
 import { Audience } from "@openhermit/protocol/common/v1/access";
 import type { Log } from "@openhermit/telemetry";
 
-import { audienceError, type AccessRules } from "../access/access-rules.ts";
-import { callerKey, callerName, callerOf } from "../access/caller.ts";
+import type { AccessPolicy } from "../access/access-policy.ts";
+import { audienceError, methodName, type AccessRule, type AccessRules } from "../access/access-rules.ts";
+import { attemptKind } from "../access/attempt-kinds.ts";
+import type { AttemptLimits } from "../access/attempt-limits.ts";
+import { callAccessKey, openCall } from "../access/call-access.ts";
+import { callerKey, callerOf, principalKey, strangerOf } from "../access/caller.ts";
 import type { CredentialVerifier } from "../access/credential-verifier.ts";
 import { peerKey, requestIdKey } from "./call-context.ts";
 import { toConnectError } from "./connect-error.ts";
+import type { OnFailure } from "./interceptors/errors.ts";
 import type { RpcMetrics } from "./rpc-metrics.ts";
 
 /** What the gate works with. */
 export interface RequestGateOptions {
   rules: AccessRules;
   verifier: CredentialVerifier;
+  policy: AccessPolicy;
+  limits: AttemptLimits;
   /** Why the gateway takes no such call now, for example while it starts or drains; undefined if it does. */
   admit(method: DescMethod): MeshError | undefined;
+  /** Is told of a call that is refused. */
+  onFailure: OnFailure;
   metrics: RpcMetrics;
   log: Log;
 }
@@ -28,22 +38,53 @@ export interface RequestGateOptions {
  * authorize interceptor.
  */
 export function createRequestGate(options: RequestGateOptions): (context: HandlerContext) => Promise<void> {
-  const { rules, verifier, metrics, log } = options;
+  const { rules, verifier, policy, limits, metrics, log } = options;
+
+  async function authenticate(context: HandlerContext, rule: AccessRule | undefined): Promise<void> {
+    const { values, method, requestHeader: headers } = context;
+    const credentials = await verifier.verify({ headers, address: values.get(peerKey), isGet: false });
+    if (credentials.kind === "sidecar") {
+      values.set(callerKey, credentials);
+    } else if (credentials.kind === "principal") {
+      const { principal } = credentials;
+      values.set(principalKey, principal);
+      if (rule?.audience === Audience.PRINCIPAL) {
+        const access = openCall({ policy, principal, rule, method: methodName(method) });
+        values.set(callAccessKey, access);
+        values.set(callerKey, access.caller);
+      } else {
+        values.set(callerKey, strangerOf(principal));
+      }
+    }
+  }
+
+  async function admit(context: HandlerContext): Promise<MeshError | undefined> {
+    const { method, values } = context;
+    const rule = rules.of(method);
+    if (rule?.audience === Audience.PUBLIC) {
+      const kind = attemptKind(method);
+      return (kind && limits.admit(kind, values.get(peerKey))) ?? options.admit(method);
+    }
+    await authenticate(context, rule);
+    return (
+      audienceError(rule, method, callerOf(context)) ??
+      values.get(callAccessKey)?.methodError() ??
+      options.admit(method)
+    );
+  }
+
   return async (context) => {
     const requestId = newUuidV7();
     context.values.set(requestIdKey, requestId);
     context.responseHeader.set("x-request-id", requestId);
-    const method = `${context.service.typeName}/${context.method.name}`;
     try {
-      const rule = rules.of(context.method);
-      if (rule?.audience !== Audience.PUBLIC) {
-        context.values.set(callerKey, await verifier.verify(context.requestHeader));
-      }
-      const refusal = audienceError(rule, context.method, callerOf(context)) ?? options.admit(context.method);
+      const refusal = await admit(context);
       if (refusal !== undefined) {
         throw refusal;
       }
     } catch (thrown) {
+      const method = methodName(context.method);
+      options.onFailure(context, thrown);
       const error = toConnectError(thrown, { requestId, method, log });
       metrics.refused(method, error.code);
       log.info(

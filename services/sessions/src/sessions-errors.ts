@@ -12,7 +12,7 @@ import { TurnErrorSchema, type TurnError } from "@openhermit/protocol/sessions/v
 /** The refusal of a message to an agent that does not exist. */
 export function agentNotFound(agentId: string): MeshError {
   return notFound("AGENT_NOT_FOUND", `agent "${agentId}" does not exist`, {
-    hint: "List the agents to see their ids.",
+    hint: "List the agents for their ids.",
     fields: { agent_id: agentId },
   });
 }

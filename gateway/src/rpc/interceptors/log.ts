@@ -1,7 +1,8 @@
 import { ConnectError, type Code, type Interceptor } from "@connectrpc/connect";
+import { callerName } from "@openhermit/caller";
 import { parseTraceparent, type Log } from "@openhermit/telemetry";
 
-import { callerKey, callerName } from "../../access/caller.ts";
+import { callerKey } from "../../access/caller.ts";
 import { peerKey, requestIdKey } from "../call-context.ts";
 import { observedStream } from "../observed-stream.ts";
 import { codeName, type RpcMetrics } from "../rpc-metrics.ts";
