@@ -35,6 +35,8 @@ export interface ListenerOptions {
   /** Serves each request. */
   handler: RequestHandler;
   log: Log;
+  /** The setting that says where it listens, for what a person is told. Default `--listen`. */
+  setting?: string;
   /** How long a client may take to send the headers of a request, ms. Default 10,000. */
   headerTimeoutMs?: number;
   /** How long a response may wait for its reader without progress, ms. Default 60,000. */
@@ -205,18 +207,18 @@ async function bind(server: NetServer, options: ListenerOptions): Promise<void> 
   server.on("error", (error) => options.log.error({ err: error }, "listener failed"));
 }
 
-function listenError({ host, port }: ListenerOptions, error: unknown): MeshError {
+function listenError({ host, port, setting = "--listen" }: ListenerOptions, error: unknown): MeshError {
   const fields = { host, port: String(port) };
   switch ((error as NodeJS.ErrnoException).code) {
     case "EADDRINUSE":
       return failedPrecondition("PORT_IN_USE", `port ${port} of ${host} is in use by another program`, {
-        hint: "stop that program, or choose another port with --listen",
+        hint: `stop that program, or choose another port with ${setting}`,
         fields,
         cause: error,
       });
     case "EACCES":
       return failedPrecondition("PORT_NOT_ALLOWED", `this user may not open port ${port} of ${host}`, {
-        hint: "choose a port above 1023 with --listen",
+        hint: `choose a port above 1023 with ${setting}`,
         fields,
         cause: error,
       });

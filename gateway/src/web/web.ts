@@ -1,147 +1,111 @@
-import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
 
-import { toJson } from "@bufbuild/protobuf";
+import formbody from "@fastify/formbody";
+import { MeshError, notFound, toError } from "@openhermit/errors";
 import { newUuidV7 } from "@openhermit/ids";
-import type { Agent } from "@openhermit/protocol/fleet/v1/agent";
-import { FleetHealthSchema, HealthState, type FleetHealth } from "@openhermit/protocol/health/v1/health";
-import type { Log } from "@openhermit/telemetry";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
 
 import type { RequestHandler } from "../listener/listener.ts";
-import type { BrowserSessions } from "./browser-session.ts";
-import type { LoginCodes } from "./login-codes.ts";
-import { loginPage, statusPage } from "./pages.ts";
+import { cliLoginRoutes } from "./cli-login-page.ts";
+import { errorPage, httpStatus, meshErrorPage, retryAfter } from "./error-page.ts";
+import { inviteRoutes } from "./invite-page.ts";
+import { loginRoutes, sendLogin } from "./login-page.ts";
+import { nextPath } from "./next-path.ts";
+import { oidcRoutes } from "./oidc-routes.ts";
+import { credentialMissing, plainEndpoints, senderOf } from "./plain-endpoints.ts";
+import { setupRoutes } from "./setup-page.ts";
+import { statusRoutes } from "./status-page.ts";
+import { createWebContext, isReason, secureHeaders, sendPage } from "./web-context.ts";
+import type { WebOptions } from "./web-options.ts";
 
-/** What the pages and the plain HTTP endpoints are made of. */
-export interface WebOptions {
-  version: string;
-  log: Log;
-  sessions: BrowserSessions;
-  codes: LoginCodes;
-  /** The gateway's own URL, for login links. */
-  url(): string;
-  /** Whether the request carries the operator's token. */
-  isOperator(headers: Headers): Promise<boolean>;
-  /** How the fleet is; answers always. */
-  health(): Promise<FleetHealth>;
-  /** One page of the agents. */
-  agents(pageToken: string): Promise<{ agents: Agent[]; nextPageToken: string }>;
-  /** All metrics as text. */
-  metrics(): Promise<string>;
-  /** Whether /metrics is open to everybody who reaches the listener. */
-  openMetrics: boolean;
-}
+export { healthWord } from "./health-word.ts";
+export { loginPath } from "./login-page.ts";
+export { setupPath } from "./setup-page.ts";
+export type { WebOptions } from "./web-options.ts";
 
-/** The word of a state. */
-export const healthWord = (state: HealthState): "OK" | "DEGRADED" | "DOWN" =>
-  state === HealthState.OK ? "OK" : state === HealthState.DEGRADED ? "DEGRADED" : "DOWN";
+/** Larger than a password of 256 characters, each of them four bytes and encoded. */
+const BODY_LIMIT = 8 * 1024;
 
-/** The path of a login link. */
-export const loginPath = (code: string): string => `/login?code=${code}`;
-
-const HEADERS = {
-  "cache-control": "no-store",
-  "content-security-policy":
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  "cross-origin-resource-policy": "same-origin",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-};
-
-/** Creates the handler of everything that is no call: /livez, /health, /metrics, /login, the status page. */
+/** Creates the handler of everything that is no call: the pages and their forms, /livez, /health, /metrics. */
 export async function createWeb(options: WebOptions): Promise<RequestHandler> {
-  const { sessions, codes, log } = options;
-  const stylesheet = await readFile(new URL("./pages.css", import.meta.url), "utf8");
-  const metrics = cached(1_000, options.metrics);
-  const app = fastify({ logger: false, bodyLimit: 1024, genReqId: () => newUuidV7() });
+  const { log } = options;
+  const web = createWebContext(options);
+  const app = fastify({ logger: false, bodyLimit: BODY_LIMIT, genReqId: () => newUuidV7() });
+  // A form is the only body there is: a browser sends JSON and plain text to another site without asking it.
+  app.removeAllContentTypeParsers();
+  await app.register(formbody, { bodyLimit: BODY_LIMIT });
 
   app.addHook("onRequest", async (request, reply) => {
-    reply.headers({ ...HEADERS, "x-request-id": request.id });
+    secureHeaders(reply, request.id);
+    // Here, and not in a handler: a body must not be looked at for a path that is none.
+    return request.is404 ? answerUnknownPath(request, reply) : undefined;
   });
-  app.setNotFoundHandler((_request, reply) =>
-    reply.code(404).send({ error: "nothing is at this path; calls go to /<package>.<Service>/<Method>" }),
-  );
-  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
-    const status = error.statusCode ?? 500;
-    if (status < 500) {
-      return reply.code(status).send({ error: error.message });
-    }
-    log.error({ err: error, request_id: request.id, path: request.routeOptions.url }, "page failed");
-    return reply.code(500).send({ error: "something went wrong inside the gateway", request_id: request.id });
-  });
-
-  app.get("/livez", (_request, reply) => reply.type("text/plain; charset=utf-8").send("ok\n"));
-
-  app.get("/health", async (request, reply) => {
-    const health = await options.health();
-    reply.code(healthWord(health.state) === "DOWN" ? 503 : 200);
-    return (await isOperator(request)) ? toJson(FleetHealthSchema, health) : { status: healthWord(health.state) };
-  });
-
-  app.get("/metrics", async (request, reply) => {
-    if (!options.openMetrics && !(await isOperator(request))) {
-      return reply.callNotFound();
-    }
-    return reply.type("text/plain; version=0.0.4; charset=utf-8").send(await metrics());
-  });
-
-  app.get("/assets/pages.css", (_request, reply) => reply.type("text/css; charset=utf-8").send(stylesheet));
-
-  // Browsers and chat programs look at links with HEAD before a person opens them: that must not use up the code.
-  app.get("/login", { exposeHeadRoute: false }, async (request, reply) => {
-    const { code } = request.query as { code?: unknown };
-    if (typeof code !== "string" || !codes.consume(code)) {
-      return page(reply.code(403), loginPage("This login link was used already, or it is too old."));
-    }
-    return reply.header("set-cookie", await sessions.open()).redirect("/", 303);
-  });
-
-  app.post("/login-links", async (request, reply) => {
-    if (!(await isOperator(request))) {
-      return reply.code(401).send({ error: "a login link is made for the operator only; send the operator's token" });
-    }
-    return reply.code(201).send({ url: options.url() + loginPath(codes.create()) });
-  });
-
-  app.get("/", async (request, reply) => {
-    if (!(await sessions.verify(request.headers.cookie))) {
-      return page(reply.code(401), loginPage());
-    }
-    const { page_token: token } = request.query as { page_token?: unknown };
-    const [health, list] = await Promise.all([
-      options.health(),
-      options.agents(typeof token === "string" ? token : "").catch((error: unknown) => {
-        log.debug({ err: error }, "agents not readable for the page");
-        return { agents: undefined, nextPageToken: "" };
-      }),
-    ]);
-    return page(reply, statusPage({ version: options.version, now: new Date(), health, ...list }));
-  });
-
-  function isOperator(request: FastifyRequest): Promise<boolean> {
-    const { authorization } = request.headers;
-    return options.isOperator(new Headers(authorization === undefined ? {} : { authorization }));
+  app.setErrorHandler(fail);
+  const pages = [statusRoutes, loginRoutes, oidcRoutes, setupRoutes, inviteRoutes, cliLoginRoutes];
+  for (const routes of [plainEndpoints, ...pages]) {
+    await routes(app, web);
   }
-
   await app.ready();
   return (request, response) => app.routing(request as IncomingMessage, response as ServerResponse);
-}
 
-function page(reply: FastifyReply, text: string): FastifyReply {
-  return reply.type("text/html; charset=utf-8").send(text);
-}
-
-// Writing many series takes time: scrapers that come together share one text.
-function cached(ms: number, make: () => Promise<string>): () => Promise<string> {
-  let text: Promise<string> | undefined;
-  let until = 0;
-  return () => {
-    const now = performance.now();
-    if (text === undefined || now > until) {
-      until = now + ms;
-      text = make();
+  async function answerUnknownPath(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const isVisit = wantsPage(request) && request.method === "GET";
+    const sender = await senderOf(web, request).catch((error: unknown) => {
+      // The session of a browser has ended: that is where the login is for.
+      if (isVisit && isReason(error, "CREDENTIAL_INVALID")) return undefined;
+      throw error;
+    });
+    if (sender === undefined && isVisit) {
+      return sendLogin(web, request, reply, { next: nextPath(request.url), status: 401 });
     }
-    return text;
-  };
+    throw sender === undefined
+      ? credentialMissing("this path")
+      : notFound("PATH_NOT_FOUND", "nothing is at this path", { hint: "calls go to /<package>.<Service>/<Method>" });
+  }
+
+  function fail(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+    const error = toError(thrown) as Error & { statusCode?: number };
+    const isPage = wantsPage(request);
+    if (error instanceof MeshError) {
+      const seconds = retryAfter(error);
+      if (seconds !== undefined) reply.header("retry-after", String(seconds));
+      if (error.code === "unauthenticated") reply.header("www-authenticate", "Bearer");
+      if (error.code === "unavailable") log.debug({ err: error, request_id: request.id }, "page not available");
+      const renews = request.method === "GET";
+      return isPage
+        ? sendPage(request, reply, meshErrorPage(error, request.id, renews), httpStatus(error))
+        : sendJson(request, reply, httpStatus(error), error);
+    }
+    const status = error.statusCode ?? 500;
+    const view =
+      status < 500
+        ? { message: error.message, reason: "REQUEST_INVALID", hint: "" }
+        : {
+            message: "something went wrong inside the gateway",
+            reason: "INTERNAL",
+            hint: "its log says more under the id of this request",
+          };
+    if (status >= 500) {
+      log.error({ err: error, request_id: request.id, path: request.routeOptions.url }, "page failed");
+    }
+    return isPage
+      ? sendPage(request, reply, errorPage({ title: "This did not work", ...view, requestId: request.id }), status)
+      : sendJson(request, reply, status, view);
+  }
+}
+
+interface Failure {
+  readonly message: string;
+  readonly reason: string;
+  readonly hint: string;
+}
+
+function sendJson(request: FastifyRequest, reply: FastifyReply, status: number, failure: Failure): FastifyReply {
+  const { message, reason, hint } = failure;
+  return reply.code(status).send({ error: message, reason, hint, request_id: request.id });
+}
+
+// Programs that read JSON do not say that they take pages; browsers always do.
+function wantsPage(request: FastifyRequest): boolean {
+  return /text\/html/.test(request.headers.accept ?? "");
 }

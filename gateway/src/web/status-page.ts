@@ -3,17 +3,54 @@ import { AgentState, type Agent } from "@openhermit/protocol/fleet/v1/agent";
 import { HealthState, type FleetHealth } from "@openhermit/protocol/health/v1/health";
 
 import { html, type Html } from "./html.ts";
+import type { Page } from "./layout.ts";
+import { sendLogin } from "./login-page.ts";
+import { nextPath } from "./next-path.ts";
+import { identityName, roleWord } from "./role-word.ts";
+import { sendPage, type PageRoutes } from "./web-context.ts";
+import type { WebOptions } from "./web-options.ts";
+import { urlParameter } from "./web-request.ts";
 
 /** What the status page shows. */
-export interface StatusView {
+interface StatusView {
   version: string;
   now: Date;
-  health: FleetHealth;
+  /** Undefined for somebody who may not see it. */
+  health: FleetHealth | undefined;
   /** One page of the agents; undefined when they can't be read now. */
   agents: readonly Agent[] | undefined;
+  /** Whether no agent is out of reach. */
+  all: boolean;
   /** The token of the next page; empty on the last one. */
   nextPageToken: string;
 }
+
+const RENEW_S = 5;
+
+/** GET / shows the agents in reach and how they are, to whoever is logged in. */
+export const statusRoutes: PageRoutes = (app, web) => {
+  const { options } = web;
+
+  app.get("/", async (request, reply) => {
+    const session = await web.session(request);
+    if (session === undefined) {
+      return sendLogin(web, request, reply, { next: nextPath(request.url), status: 401 });
+    }
+    const { principal } = session;
+    const seen = options.access.decide(principal, "agents", "read");
+    const health = options.access.decide(principal, "health", "read");
+    const [identity, fleetHealth, list] = await Promise.all([
+      options.identity(principal),
+      health.granted ? options.health(health.agents) : undefined,
+      options.agents(seen.agents, urlParameter(request, "page_token")).catch((error: unknown) => {
+        options.log.debug({ err: error }, "agents not readable for the page");
+        return { agents: undefined, nextPageToken: "" };
+      }),
+    ]);
+    const view = { version: options.version, now: web.now(), health: fleetHealth, all: seen.agents.all, ...list };
+    return sendPage(request, reply, statusPage(view, identity, web.forms.sessionField(session.secret)));
+  });
+};
 
 interface Badge {
   icon: string;
@@ -38,19 +75,23 @@ const HEALTH_BADGES: Readonly<Record<number, Badge>> = {
 
 const UNKNOWN: Badge = { icon: "?", word: "unknown", tone: "idle" };
 
-/** The page that shows the fleet. */
-export function statusPage(view: StatusView): string {
+function statusPage(view: StatusView, identity: Awaited<ReturnType<WebOptions["identity"]>>, formToken: Html): Page {
   const { health, agents } = view;
-  return document(
-    "Fleet",
-    html`<header>
-        <h1>OpenHermit Mesh</h1>
-        <p class="overall">${badge(HEALTH_BADGES[health.state] ?? UNKNOWN)}</p>
-      </header>
-      ${
-        health.reasons.length > 0 &&
+  const reasons = health?.reasons ?? [];
+  return {
+    title: "Fleet",
+    renewSeconds: RENEW_S,
+    aside: html`<div class="aside">
+      ${health !== undefined && html`<p class="overall">${badge(HEALTH_BADGES[health.state] ?? UNKNOWN)}</p>`}
+      <form class="who" method="post" action="/logout">
+        ${formToken}<span><bdi>${identityName(identity)}</bdi> · ${roleWord(identity.role)}</span>
+        <button type="submit" class="quiet">Log out</button>
+      </form>
+    </div>`,
+    body: html`${
+        reasons.length > 0 &&
         html`<ul class="reasons">
-          ${health.reasons.map((one) => html`<li>${one}</li>`)}
+          ${reasons.map((one) => html`<li>${one}</li>`)}
         </ul>`
       }
       <main>
@@ -61,37 +102,22 @@ export function statusPage(view: StatusView): string {
         ${agents !== undefined && view.nextPageToken !== "" && html`<a href="/?page_token=${encodeURIComponent(view.nextPageToken)}">More agents</a>`}
         <p>
           Version ${view.version} · as of ${view.now.toISOString().slice(0, 19).replace("T", " ")} UTC · renews itself
-          every 5 s
+          every ${RENEW_S} s
         </p>
       </footer>`,
-    true,
-  );
+  };
 }
 
-/** The page for a browser without a session. */
-export function loginPage(reason?: string): string {
-  return document(
-    "Log in",
-    html`<header><h1>OpenHermit Mesh</h1></header>
-      <main class="login">
-        ${reason !== undefined && html`<p class="reasons">${reason}</p>`}
-        <h2>Log in</h2>
-        <p>Open the login link that <code>bin/hermit up</code> printed. It works once.</p>
-        <p>Ask for another one on the machine where the gateway runs:</p>
-        <pre><code>bin/hermit login</code></pre>
-      </main>`,
-    false,
-  );
-}
-
-function agentList({ agents, health, now }: StatusView): Html {
+function agentList({ agents, health, all, now }: StatusView): Html {
   if (agents === undefined) {
     return html`<p class="empty">The agents can't be read now. The reason stands above; this page heals by itself.</p>`;
   }
   if (agents.length === 0) {
-    return html`<p class="empty">No agents yet. Add some with <code>bin/hermit apply -f agents.yaml</code>.</p>`;
+    return all
+      ? html`<p class="empty">No agents yet. Add some with <code>bin/hermit apply -f agents.yaml</code>.</p>`
+      : html`<p class="empty">No agents that you may see. An admin can add you to a team, or grant you an agent.</p>`;
   }
-  const components = new Map(health.agents.map((one) => [one.agentId, one.components]));
+  const components = new Map(health?.agents.map((one) => [one.agentId, one.components]));
   const rows = agents.map((agent) => {
     const troubles = (components.get(agent.id) ?? []).filter(({ state }) => state !== HealthState.OK);
     return agentRow(agent, troubles, now);
@@ -173,21 +199,4 @@ function age(since: Timestamp | undefined, now: Date): string | undefined {
     return `${Math.floor(seconds / 60)} min`;
   }
   return seconds < 86_400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86_400)} d`;
-}
-
-function document(title: string, body: Html, refresh: boolean): string {
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        ${refresh && html`<meta http-equiv="refresh" content="5" />`}
-        <title>${title} · OpenHermit Mesh</title>
-        <link rel="stylesheet" href="/assets/pages.css" />
-      </head>
-      <body>
-        ${body}
-      </body>
-    </html> `.html;
 }
