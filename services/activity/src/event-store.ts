@@ -8,6 +8,8 @@ import { laterPlace, type Place } from "./place.ts";
 
 /** What no agent is called: an agent out of reach is looked for by it, with the same statement as any other. */
 const NO_AGENT = "-";
+/** Of so many agents in reach the newest events are read one agent after the other. */
+const FEW_AGENTS = 100;
 
 /** The channel on which new events are announced; the payload is the instance that stored them. */
 export const ACTIVITY_CHANNEL = "openhermit_activity";
@@ -69,12 +71,16 @@ function escapePattern(text: string): string {
 
 /** The conditions of a query. Their texts are few, so that they stay prepared. */
 function conditions(query: EventQuery): Sql {
+  return sql`${ofAgents(query)} AND ${ofContent(query)}`;
+}
+
+function ofAgents({ agentId, reach }: EventQuery): Sql {
+  if (agentId !== "") return sql`agent_id = ${reach.has(agentId) ? agentId : NO_AGENT}`;
+  return reach.all ? sql`true` : sql`agent_id = ANY(${reach.ids()}::text[])`;
+}
+
+function ofContent(query: EventQuery): Sql {
   const parts = [sql`true`];
-  if (query.agentId !== "") {
-    parts.push(sql`agent_id = ${query.reach.has(query.agentId) ? query.agentId : NO_AGENT}`);
-  } else if (!query.reach.all) {
-    parts.push(sql`agent_id = ANY(${query.reach.ids()}::text[])`);
-  }
   // The second half lets the planner use the partial index.
   if (query.userId !== "") parts.push(sql`user_id = ${query.userId} AND user_id <> ''`);
   if (query.sessionId !== "") parts.push(sql`session_id = ${query.sessionId} AND session_id <> ''`);
@@ -84,6 +90,24 @@ function conditions(query: EventQuery): Sql {
   if (query.before !== undefined) parts.push(sql`at < ${query.before}::timestamptz`);
   if (query.text !== "") parts.push(sql`text LIKE ${escapePattern(clean(query.text))}`);
   return joinSql(parts, " AND ");
+}
+
+/**
+ * The newest events of a query that fulfil a condition more, newest first.
+ *
+ * Those of a few agents come from the index of each: in the order of the whole log they may be far behind all others.
+ */
+function newest(query: EventQuery, condition: Sql, limit: number): Sql {
+  const of = (agents: Sql): Sql => sql`
+    SELECT tx, position, at, detail FROM activity.events WHERE ${agents} AND ${ofContent(query)} AND ${condition}
+    ORDER BY at DESC, position DESC LIMIT ${limit}`;
+  const isNarrow = `${query.agentId}${query.userId}${query.sessionId}${query.turnId}` !== "";
+  if (isNarrow || query.reach.all) return of(ofAgents(query));
+  const agentIds = new Set(query.reach.ids());
+  if (agentIds.size > FEW_AGENTS) return of(ofAgents(query));
+  return sql`
+    SELECT e.* FROM unnest(${[...agentIds]}::text[]) AS a (id) CROSS JOIN LATERAL (${of(sql`agent_id = a.id`)}) AS e
+    ORDER BY e.at DESC, e.position DESC LIMIT ${limit}`;
 }
 
 /** All transactions below the horizon have ended; what they stored is seen whole. */
@@ -122,11 +146,7 @@ export async function readLast(db: Queryable, query: EventQuery, count: number):
     db,
     sql`
     SELECT h.horizon, EXISTS (SELECT FROM activity.events WHERE tx >= h.horizon) AS held, e.*
-    FROM ${HORIZON} AS h LEFT JOIN LATERAL (
-      SELECT tx, position, at, detail FROM activity.events
-      WHERE tx < h.horizon AND ${conditions(query)}
-      ORDER BY at DESC, position DESC LIMIT ${count}
-    ) AS e ON true
+    FROM ${HORIZON} AS h LEFT JOIN LATERAL (${newest(query, sql`tx < h.horizon`, count)}) AS e ON true
     ORDER BY e.tx, e.position`,
   );
   return { entries, next: { tx: horizon, position: 0n }, more: false, held };
@@ -144,9 +164,8 @@ export async function readNewest(
 ): Promise<(LogEntry & { end: PageEnd })[]> {
   const older = end === undefined ? sql`true` : sql`(at, position) < (${end.at}::timestamptz, ${end.position}::bigint)`;
   const { rows } = await db.query<EventRow & { horizon: bigint }>(sql`
-    SELECT tx, position, at, detail, pg_snapshot_xmin(pg_current_snapshot()) AS horizon FROM activity.events
-    WHERE ${conditions(query)} AND ${older}
-    ORDER BY at DESC, position DESC LIMIT ${limit}`);
+    SELECT e.*, pg_snapshot_xmin(pg_current_snapshot()) AS horizon
+    FROM (${newest(query, older, limit)}) AS e ORDER BY e.at DESC, e.position DESC`);
   return rows.map((row) => {
     const entry = { ...toEntry(row), end: { at: row.at, position: row.position } };
     return row.tx < row.horizon ? entry : { ...entry, place: { tx: row.horizon, position: 0n } };
