@@ -1,22 +1,43 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { Caller, RecordChanges } from "@openhermit/caller";
 import type { Database, Queryable } from "@openhermit/postgres";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import type { Log } from "@openhermit/telemetry";
 
-/** Who calls, as far as the catalogue cares: whose name stands in the log. */
-export type Caller = { kind: "principal"; id: string } | { kind: "sidecar" } | { kind: "anonymous" };
+/** What the catalogue needs of other domains. */
+export interface CatalogPorts {
+  /** The teams of those of the agents that exist; empty: nobody's. None of them moves or goes before the transaction ends. */
+  holdTeams(tx: Queryable, agentIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
+}
 
 /** What the catalogue is made of. */
 export interface CatalogServiceOptions {
   database: Database;
   log: Log;
   caller: (context: HandlerContext) => Caller;
+  /** Writes what a call changes into the audit trail. */
+  audit: (context: HandlerContext) => RecordChanges;
+  ports: CatalogPorts;
+}
+
+/** Who asks for a change, and where it is recorded. */
+export interface ChangeAuthor {
+  readonly caller: Caller;
+  /** Writes into the audit trail, within the transaction of the change. */
+  readonly record: RecordChanges;
+}
+
+/** How a manifest is applied. */
+export interface ApplyOptions extends ChangeAuthor {
+  /** Say what would change and change nothing; `record` is not called. */
+  dryRun: boolean;
 }
 
 /** What was, or with dryRun would be, done to one resource. */
 export interface ResourceChange {
   id: string;
-  action: "create" | "update" | "none";
+  /** `refused`: the caller may not. Nothing more is told, and the caller of the port rolls back. */
+  action: "create" | "update" | "none" | "refused";
   /** Of an update: what changed, as it stands in a manifest. Values of env and headers are not shown. */
   fields: readonly { path: string; before: string; after: string }[];
 }
@@ -43,10 +64,9 @@ export interface CatalogService {
   onChanged(callback: (agentIds: readonly string[] | "all") => void): () => void;
   /** The agent is deleted: servers assigned to it alone stay, unassigned. */
   forgetAgent(agentId: string): Promise<void>;
-  /** Creates or updates servers within the given transaction; answers in the order of the input. */
-  applyMcpServers(
-    tx: Queryable,
-    servers: readonly McpServer[],
-    options: { dryRun: boolean },
-  ): Promise<ResourceChange[]>;
+  /**
+   * Creates or updates servers within the given transaction; answers in the order of the input. That the agents they are
+   * assigned to exist, or are made by the same manifest, has been checked.
+   */
+  applyMcpServers(tx: Queryable, servers: readonly McpServer[], options: ApplyOptions): Promise<ResourceChange[]>;
 }

@@ -1,11 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, createRouterTransport, type Client } from "@connectrpc/connect";
-import { MeshError } from "@openhermit/errors";
-import { CatalogService as CatalogRpc } from "@openhermit/protocol/catalog/v1/catalog_service";
+import type { Change } from "@openhermit/caller";
+import type { Client } from "@connectrpc/connect";
+import type { CatalogService as CatalogRpc } from "@openhermit/protocol/catalog/v1/catalog_service";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
-import { testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
+import { testCaller, testDatabase, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { catalogMigrations, createCatalogService, type CatalogService } from "./index.ts";
+import { makeCatalog } from "../test/catalog-harness.ts";
+import { catalogMigrations, type CatalogService } from "./index.ts";
 
 let store: TestDatabase;
 let catalog: CatalogService;
@@ -17,22 +18,7 @@ beforeAll(async () => {
 afterAll(() => store.drop());
 
 beforeEach(() => {
-  catalog = createCatalogService({
-    database: store.database,
-    log: testLog(),
-    caller: () => ({ kind: "principal", id: "operator" }),
-  });
-  const transport = createRouterTransport(catalog.routes, {
-    router: {
-      interceptors: [
-        (next) => (request) =>
-          next(request).catch((error: unknown) => {
-            throw error instanceof MeshError ? new ConnectError(error.reason, Code.Aborted) : error;
-          }),
-      ],
-    },
-  });
-  client = createClient(CatalogRpc, transport);
+  ({ catalog, client } = makeCatalog(store.database));
 });
 afterEach(async () => {
   for (const { id } of (await client.listMcpServers({ pageSize: 1000 })).mcpServers) {
@@ -120,11 +106,7 @@ describe("what an agent uses", () => {
 
   it("is announced to every gateway", async () => {
     const heard: (readonly string[] | "all")[] = [];
-    const other = createCatalogService({
-      database: store.database,
-      log: testLog(),
-      caller: () => ({ kind: "anonymous" }),
-    });
+    const { catalog: other } = makeCatalog(store.database);
     other.onChanged((agentIds) => heard.push(agentIds));
     other.start();
     await waitFor(() => heard.length > 0, { what: "the subscription" });
@@ -159,8 +141,14 @@ it("lists in pages and deletes", async () => {
 });
 
 describe("applyMcpServers", () => {
+  const recorded: Change[] = [];
+  const options = (dryRun: boolean) => ({
+    dryRun,
+    caller: testCaller(),
+    record: async (_: unknown, changes: readonly Change[]) => void recorded.push(...changes),
+  });
   const apply = (servers: McpServer[], dryRun = false) =>
-    store.database.transaction((tx) => catalog.applyMcpServers(tx, servers, { dryRun }));
+    store.database.transaction((tx) => catalog.applyMcpServers(tx, servers, options(dryRun)));
 
   it("tells what changes, field by field and without secrets, and does it unless it is a dry run", async () => {
     expect(await apply([server("files", ["*"])], true)).toEqual([{ id: "files", action: "create", fields: [] }]);
@@ -184,13 +172,19 @@ describe("applyMcpServers", () => {
         ],
       },
     ]);
-    expect(JSON.stringify(changes)).not.toContain("hush");
+    // One record for each change, none for the dry run and for what was so already.
+    expect(recorded.map(({ action, targetId }) => `${action} ${targetId}`)).toEqual([
+      "mcp-servers.put files",
+      "mcp-servers.put files",
+    ]);
+    expect(recorded[1]).toMatchObject({ targetType: "mcp-server", fields: changes[0]?.fields });
+    expect(JSON.stringify([changes, recorded])).not.toContain("hush");
     expect(await serversOf("three")).toEqual([]);
   });
 
   it("lets one of two applies at once win", async () => {
     await store.database.transaction(async (tx) => {
-      await catalog.applyMcpServers(tx, [server("first", [])], { dryRun: false });
+      await catalog.applyMcpServers(tx, [server("first", [])], options(false));
       await expect(apply([server("second", [])])).rejects.toMatchObject({
         code: "conflict",
         reason: "APPLY_IN_PROGRESS",

@@ -1,15 +1,18 @@
 import { join } from "node:path";
-import type { ConnectRouter } from "@connectrpc/connect";
-import { invalidArgument } from "@openhermit/errors";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { callerName, reachOf } from "@openhermit/caller";
+import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
 import type { MigrationSet, Subscription } from "@openhermit/postgres";
 import { CatalogService as CatalogRpc } from "@openhermit/protocol/catalog/v1/catalog_service";
 import { McpServerSchema } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { create } from "@bufbuild/protobuf";
-import type { CatalogService, CatalogServiceOptions } from "./catalog-ports.ts";
+import type { CatalogService, CatalogServiceOptions, ChangeAuthor } from "./catalog-ports.ts";
 import { applyServers, putServer, removeAgent, removeServer } from "./change-catalog.ts";
+import { listVisible } from "./list-visible.ts";
 import { EVERY_AGENT, serverNotFound } from "./mcp-server.ts";
 import { toMessage } from "./mcp-server-proto.ts";
-import { CATALOG_CHANNEL, listServers, readCatalogs, readRevisions, readServers } from "./mcp-server-store.ts";
+import { CATALOG_CHANNEL, readCatalogs, readRevisions, readServers } from "./mcp-server-store.ts";
+import { isVisible } from "./server-reach.ts";
 
 /** The tables of the catalogue. */
 export const catalogMigrations: MigrationSet = {
@@ -17,11 +20,11 @@ export const catalogMigrations: MigrationSet = {
   directory: join(import.meta.dirname, "../migrations"),
 };
 
-const DEFAULT_PAGE_SIZE = 100;
+const SERVER_ID = /^[a-z0-9-]{1,63}$/;
 
 /** Makes the catalogue: MCP servers and which agents use them. */
 export function createCatalogService(options: CatalogServiceOptions): CatalogService {
-  const { database, log } = options;
+  const { database, log, ports } = options;
   const listeners = new Set<(agentIds: readonly string[] | "all") => void>();
   const announce = (agentIds: readonly string[] | "all"): void => {
     for (const listener of listeners) listener(agentIds);
@@ -51,56 +54,45 @@ export function createCatalogService(options: CatalogServiceOptions): CatalogSer
       await removeAgent(database, agentId);
       log.info({ agent_id: agentId }, "agent removed from catalogue");
     },
-    applyMcpServers: applyServers,
+    applyMcpServers: (tx, servers, apply) => applyServers(tx, servers, apply, ports),
   };
 }
 
-function routes(router: ConnectRouter, { database, log, caller }: CatalogServiceOptions): void {
+function routes(router: ConnectRouter, { database, log, caller, audit, ports }: CatalogServiceOptions): void {
+  const authorOf = (context: HandlerContext): ChangeAuthor => ({ caller: caller(context), record: audit(context) });
+
   router.service(CatalogRpc, {
     async putMcpServer({ mcpServer }, context) {
-      const { stored, changed } = await putServer(database, mcpServer ?? create(McpServerSchema));
-      const who = caller(context);
+      const author = authorOf(context);
+      const wanted = mcpServer ?? create(McpServerSchema);
+      const { stored, changed } = await putServer(database, wanted, author, ports);
       if (changed) {
-        const by = who.kind === "principal" ? who.id : who.kind;
-        log.info({ mcp_server_id: stored.server.id, caller: by }, "mcp server changed");
+        log.info({ mcp_server_id: stored.server.id, caller: callerName(author.caller) }, "mcp server changed");
       }
-      return { mcpServer: toMessage(stored) };
+      return { mcpServer: toMessage(stored, reachOf(author.caller)) };
     },
 
-    async getMcpServer({ mcpServerId }) {
+    async getMcpServer({ mcpServerId }, context) {
+      const reach = reachOf(caller(context));
       const stored = (await readServers(database, [mcpServerId])).get(mcpServerId);
-      if (stored === undefined) throw serverNotFound(mcpServerId);
-      return { mcpServer: toMessage(stored) };
+      if (stored === undefined || !isVisible(reach, stored.server)) throw serverNotFound(mcpServerId);
+      return { mcpServer: toMessage(stored, reach) };
     },
 
-    async listMcpServers({ pageSize, pageToken }) {
-      const limit = pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
-      const found = await listServers(database, decodePageToken(pageToken), limit + 1);
-      const page = found.slice(0, limit);
-      const last = page.at(-1);
-      const more = found.length > limit && last !== undefined;
-      return { mcpServers: page.map(toMessage), nextPageToken: more ? encodePageToken(last.server.id) : "" };
+    async listMcpServers({ pageSize, pageToken }, context) {
+      const reach = reachOf(caller(context));
+      const size = pageSizeOf(pageSize);
+      const [afterId = ""] = decodePageToken(pageToken, [SERVER_ID]) ?? [];
+      const found = await listVisible(database, reach, afterId, size + 1);
+      const { page, nextPageToken } = cutPage(found, size, ({ server }) => [server.id]);
+      return { mcpServers: page.map((stored) => toMessage(stored, reach)), nextPageToken };
     },
 
     async deleteMcpServer({ mcpServerId }, context) {
-      await removeServer(database, mcpServerId);
-      const who = caller(context);
-      const by = who.kind === "principal" ? who.id : who.kind;
-      log.info({ mcp_server_id: mcpServerId, caller: by }, "mcp server deleted");
+      const author = authorOf(context);
+      await removeServer(database, mcpServerId, author, ports);
+      log.info({ mcp_server_id: mcpServerId, caller: callerName(author.caller) }, "mcp server deleted");
       return {};
     },
-  });
-}
-
-function encodePageToken(id: string): string {
-  return Buffer.from(`after ${id}`).toString("base64url");
-}
-
-function decodePageToken(token: string): string {
-  if (token === "") return "";
-  const id = /^after ([a-z0-9-]{1,63})$/.exec(Buffer.from(token, "base64url").toString())?.[1];
-  if (id !== undefined) return id;
-  throw invalidArgument("PAGE_TOKEN_INVALID", "the page token is not one that this method returned", {
-    hint: "Send next_page_token of the page before, or nothing for the first page.",
   });
 }

@@ -1,2 +1,9 @@
-export type { AgentCatalog, Caller, CatalogService, CatalogServiceOptions, ResourceChange } from "./catalog-ports.ts";
+export type {
+  AgentCatalog,
+  ApplyOptions,
+  CatalogPorts,
+  CatalogService,
+  CatalogServiceOptions,
+  ResourceChange,
+} from "./catalog-ports.ts";
 export { catalogMigrations, createCatalogService } from "./catalog-service.ts";

@@ -72,8 +72,14 @@ function sameServer(before: McpServer | undefined, after: McpServer | undefined)
   return equals(McpServerSchema, { ...before, agents: [] }, { ...after, agents: [] });
 }
 
-/** What changed, by the keys of a manifest. Values of env and headers may be secret and are not shown. */
-export function differences(before: McpServer, after: McpServer): { path: string; before: string; after: string }[] {
+/**
+ * What changed, by the keys of a manifest; undefined for a server that is not yet or no more. Values of env, of headers
+ * and of a URL's query may be secret and are not shown.
+ */
+export function differences(
+  before: McpServer | undefined,
+  after: McpServer | undefined,
+): { path: string; before: string; after: string }[] {
   const old = leaves(before);
   const now = leaves(after);
   const paths = [...new Set([...old.keys(), ...now.keys()])];
@@ -81,13 +87,24 @@ export function differences(before: McpServer, after: McpServer): { path: string
     .filter((path) => old.get(path) !== now.get(path))
     .map((path) => {
       const isSecret = path.startsWith("env.") || path.startsWith("headers.");
-      const show = (value: string | undefined, word: string): string =>
-        value === undefined ? "" : isSecret ? word : value;
+      const show = (value: string | undefined, word: string): string => {
+        if (value === undefined) return "";
+        if (isSecret) return word;
+        return path === "url" ? bareUrl(value, word) : value;
+      };
       return { path, before: show(old.get(path), "(set)"), after: show(now.get(path), "(set anew)") };
     });
 }
 
-function leaves(server: McpServer): Map<string, string> {
+/** A URL without its password and its query, in which keys are handed over; `word` stands for them. */
+function bareUrl(text: string, word: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || url.username + url.password + url.search + url.hash === "") return text;
+  return `${url.protocol}//${url.host}${url.pathname} ${word}`;
+}
+
+function leaves(server: McpServer | undefined): Map<string, string> {
+  if (server === undefined) return new Map();
   const { stdio, http, agents, id: _, ...rest } = toJson(McpServerSchema, server) as Record<string, JsonValue>;
   const result = new Map<string, string>();
   const transport = (stdio ?? http ?? {}) as Record<string, JsonValue>;
