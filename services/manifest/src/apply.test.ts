@@ -1,10 +1,12 @@
 import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import type { Change } from "@openhermit/caller";
+import { MeshError } from "@openhermit/errors";
 import { sql } from "@openhermit/postgres";
 import { ErrorDetailSchema } from "@openhermit/protocol/common/v1/error";
 import { ManifestProblemsSchema, ManifestService } from "@openhermit/protocol/manifest/v1/manifest_service";
-import { testDatabase, testLog, type TestDatabase } from "@openhermit/testing";
+import { testCaller, testDatabase, testLog, type TestCaller, type TestDatabase } from "@openhermit/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { ManifestPorts } from "./apply.ts";
+import type { ApplyOptions, ManifestPorts } from "./apply.ts";
 import { createManifestService } from "./manifest-service.ts";
 
 let test: TestDatabase;
@@ -17,41 +19,68 @@ afterAll(async () => {
 });
 
 /** Domains that keep only the ids of what they are given, in the same database. */
-function ports(failAt?: string): ManifestPorts {
+function ports(failAt?: string, refuses: readonly string[] = []): ManifestPorts {
   const put =
     (type: string) =>
-    async (tx: Parameters<ManifestPorts["agentIds"]>[0], items: readonly { id?: string; name?: string }[]) => {
+    async (
+      tx: Parameters<ManifestPorts["agentTeams"]>[0],
+      items: readonly { id?: string; name?: string }[],
+      options: ApplyOptions & { mayWrite?(name: string): boolean },
+    ) => {
       const changes = [];
       for (const item of items) {
         const id = item.id ?? item.name ?? "";
         if (id === failAt) throw new ConnectError("no", Code.Aborted);
+        if (refuses.includes(id) || options.mayWrite?.(id) === false) {
+          changes.push({ id, action: "refused" as const, fields: [] });
+          continue;
+        }
         const { rowCount } = await tx.query(
           sql`INSERT INTO resources (type, id) VALUES (${type}::text, ${id}::text) ON CONFLICT DO NOTHING`,
         );
         changes.push({ id, action: rowCount === 1 ? ("create" as const) : ("none" as const), fields: [] });
+        if (rowCount === 1) await options.record(tx, [{ action: "put", targetType: type, targetId: id }]);
       }
       return changes;
     };
   return {
     providerNames: async () => ["offline"],
-    agentIds: async (tx) =>
-      (await tx.query<{ id: string }>(sql`SELECT id FROM resources WHERE type = 'agent'`)).rows.map(({ id }) => id),
+    async agentTeams(tx) {
+      const { rows } = await tx.query<{ id: string }>(sql`SELECT id FROM resources WHERE type = 'agent'`);
+      return new Map(rows.map(({ id }) => [id, "red"]));
+    },
+    isTeam: (teamId) => teamId === "red",
+    may: (_, resource, verb, id) => `${resource}:${id}:${verb}` !== "providers:costly:write",
     applyProviders: put("provider"),
     applyAgents: put("agent"),
     applyMcpServers: put("mcp-server"),
   };
 }
 
-function client(failAt?: string) {
+const trail: Change[] = [];
+
+function client(failAt?: string, caller: TestCaller = testCaller(), refuses: readonly string[] = []) {
   const service = createManifestService({
     database: test.database,
     log: testLog(),
-    caller: () => ({ kind: "principal", id: "operator" }),
-    ports: ports(failAt),
+    caller: () => caller,
+    audit: () => async (_, changes) => void trail.push(...changes),
+    ports: ports(failAt, refuses),
   });
   return createClient(
     ManifestService,
-    createRouterTransport((router) => service.routes(router)),
+    createRouterTransport((router) => service.routes(router), {
+      router: {
+        interceptors: [
+          (next) => (request) =>
+            next(request).catch((error: unknown) => {
+              if (!(error instanceof MeshError)) throw error;
+              const code = error.code === "permission_denied" ? Code.PermissionDenied : Code.Aborted;
+              throw new ConnectError(`${error.reason}: ${error.message}`, code);
+            }),
+        ],
+      },
+    }),
   );
 }
 
@@ -69,7 +98,14 @@ it("applies a manifest once, and finds nothing to do the second time", async () 
     "agent two",
     "mcp-server tools",
   ]);
+  expect(trail.splice(0).map(({ targetType, targetId }) => `${targetType} ${targetId}`)).toEqual([
+    "provider local",
+    "agent one",
+    "agent two",
+    "mcp-server tools",
+  ]);
   const second = await client().applyManifest({ manifest: MANIFEST, fileName: "a.yaml", baseDirectory: "/" });
+  expect(trail).toEqual([]);
   expect(second).toMatchObject({ changes: [], unchangedCount: 4 });
 });
 
@@ -81,7 +117,7 @@ it("lets an MCP server refer to an agent that only the fleet knows", async () =>
 it("changes nothing when one part fails", async () => {
   const manifest = "defaults: { model: offline/echo }\nagents: { three: , four: }";
   await expect(client("four").applyManifest({ manifest })).rejects.toMatchObject({ code: Code.Aborted });
-  expect(await ports().agentIds(test.database)).not.toContain("three");
+  expect([...(await ports().agentTeams(test.database)).keys()]).not.toContain("three");
 });
 
 it("refuses a manifest with problems and names each with its place", async () => {
@@ -104,4 +140,51 @@ it("lets one of the applies that run at once win; the others change nothing", as
   // Who comes when the winner has committed finds nothing left to do; who came before is refused.
   expect(applied.filter((changes) => changes > 0)).toEqual([3]);
   expect((await client().applyManifest({ manifest })).changes).toEqual([]);
+});
+
+it("names all that is refused at once, and has changed nothing, also what was allowed", async () => {
+  const manifest = `
+defaults: { model: offline/echo }
+providers: { costly: { kind: openai, baseUrl: "https://models.example" }, cheap: { kind: offline } }
+agents: { nine: , ten: }
+mcpServers: { theirs: { command: node, args: [secret-of-mine], agents: [nine] } }
+`;
+  for (const dryRun of [true, false]) {
+    const apply = client(undefined, testCaller(), ["ten", "theirs"]).applyManifest({ manifest, dryRun });
+    await expect(apply).rejects.toMatchObject({
+      code: Code.PermissionDenied,
+      rawMessage:
+        'RIGHT_MISSING: the manifest would change what you may not change: provider "costly", agent "ten", mcp-server "theirs"',
+    });
+    const { rows } = await test.database.query(sql`SELECT FROM resources WHERE id IN ('cheap', 'nine')`);
+    expect(rows).toEqual([]);
+  }
+});
+
+it("knows no agent out of reach: it is missing like one that does not exist, and no hint names it", async () => {
+  const manifest = "mcpServers: { spy: { command: node, agents: [two, twoo, tw] } }";
+  const caller = testCaller("member:ann", ["one"]);
+  const error = await client(undefined, caller)
+    .applyManifest({ manifest })
+    .then(() => undefined, ConnectError.from);
+  const problems = error?.findDetails(ManifestProblemsSchema)[0]?.problems ?? [];
+  expect(problems.map(({ message }) => message)).toEqual([
+    'agent "two" does not exist',
+    'agent "twoo" does not exist',
+    'agent "tw" does not exist',
+  ]);
+  expect(problems.map(({ hint }) => hint).join()).not.toContain("two");
+});
+
+it("tells that a team does not exist only to who might own for it", async () => {
+  const manifest = "agents: { eleven: { model: offline/echo, team: green } }";
+  const error = await client()
+    .applyManifest({ manifest, dryRun: true })
+    .then(() => undefined, ConnectError.from);
+  expect(error?.findDetails(ManifestProblemsSchema)[0]?.problems[0]?.message).toBe('team "green" does not exist');
+  const stranger = { ...testCaller("member:ann"), mayOwnFor: () => false };
+  // The fleet refuses it, whether the team exists or not.
+  await expect(client(undefined, stranger, ["eleven"]).applyManifest({ manifest })).rejects.toMatchObject({
+    code: Code.PermissionDenied,
+  });
 });

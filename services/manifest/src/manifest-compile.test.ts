@@ -10,7 +10,11 @@ import { readManifest } from "./manifest-schema.ts";
 import { createRuleCheck } from "./message-rules.ts";
 import { createProblemList } from "./problem-list.ts";
 
-const KNOWN = { providerNames: ["anthropic", "offline", "ollama"], agentIds: ["elder"] };
+const KNOWN = {
+  providerNames: ["anthropic", "offline", "ollama"],
+  agentIds: ["elder"],
+  isTeam: (teamId: string) => teamId === "red" || teamId === "blue",
+};
 const checkRules = createRuleCheck();
 
 function compile(text: string, baseDirectory = "/fleet") {
@@ -133,6 +137,23 @@ mcpServers:
     expect(hints.get("agents.Two.model")).toBe('did you mean "anthropic"?');
     expect(hints.get("agents.three.turnLimits.timeout")).toBe("write 30s for seconds");
     expect(hints.get("mcpServers.a.agents[1]")).toBe('did you mean "three"?');
+  });
+
+  it("gives an agent the team of its own key, else that of the defaults, else none", () => {
+    const { agents, lines } = compile(
+      "defaults: { model: offline/echo, team: red }\nagents: { a: , b: { team: blue } }",
+    );
+    expect([lines, agents.map(({ team }) => team)]).toEqual([[], ["red", "blue"]]);
+    expect(compile("defaults: { model: offline/echo }\nagents: { a: }").agents[0]?.team).toBe("");
+    const { lines: told } = compile(
+      'defaults: { model: offline/echo, team: Red }\nagents: { a: , b: { team: green }, c: { team: "" }, d: { team: 7 } }',
+    );
+    expect(told).toEqual([
+      "1:40 defaults.team: \"Red\" can't be a team's id: lower-case letters, digits and dashes, at most 63, starting with a letter",
+      '2:27 agents.b.team: team "green" does not exist',
+      "2:47 agents.c.team: expected a team, found nothing",
+      "2:64 agents.d.team: expected text, found the number 7",
+    ]);
   });
 
   it("tells a bad default once, where it stands", () => {

@@ -32,7 +32,9 @@ export interface CompiledManifest {
 /** What a manifest may refer to without defining it. */
 export interface KnownNames {
   providerNames: readonly string[];
+  /** Those that the caller may know of: what is told as missing, or as nearest to a mistyped id, is made of these. */
   agentIds: readonly string[];
+  isTeam(teamId: string): boolean;
 }
 
 /** What compiling needs besides the manifest. */
@@ -44,6 +46,7 @@ export interface CompileContext {
 }
 
 const MODEL = /^([a-z0-9][a-z0-9_-]*)\/\S+$/;
+const TEAM_ID = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const VARIABLE = /\$\{[^}]*\}/;
 const PROVIDER_KINDS = {
   anthropic: ProviderKind.ANTHROPIC,
@@ -64,10 +67,12 @@ export function compileManifest(source: ManifestSource, known: KnownNames, conte
   const agentIds = new Set([...known.agentIds, ...(source.agents?.keys() ?? [])]);
   const defaults = source.defaults ?? {};
   if (defaults.model !== undefined) checkModel(defaults.model, ["defaults", "model"], providerNames, problems);
+  checkTeam(defaults.team, ["defaults", "team"], known, problems);
 
   const providers = [...(source.providers ?? [])].map(([name, provider]) => compileProvider(name, provider, context));
   const agents = [...(source.agents ?? [])].map(([id, agent]) => {
     if (agent.model !== undefined) checkModel(agent.model, ["agents", id, "model"], providerNames, problems);
+    checkTeam(agent.team, ["agents", id, "team"], known, problems);
     return compileAgent(id, agent, defaults, context);
   });
   const mcpServers = [...(source.mcpServers ?? [])].map(([id, server]) => {
@@ -89,6 +94,17 @@ function checkModel(model: string, path: string[], providers: ReadonlySet<string
       `known are ${[...providers].toSorted().join(", ")}; others go in providers:`,
     );
     problems.add(path, `provider "${provider}" is not known`, hint);
+  }
+}
+
+function checkTeam(team: string | undefined, path: string[], { isTeam }: KnownNames, problems: ProblemList): void {
+  if (team === "") {
+    problems.add(path, "expected a team, found nothing", "leave the key out to let each agent stay in its team");
+  } else if (team !== undefined && !TEAM_ID.test(team)) {
+    const rule = "lower-case letters, digits and dashes, at most 63, starting with a letter";
+    problems.add(path, `"${team.slice(0, 80)}" can't be a team's id: ${rule}`);
+  } else if (team !== undefined && !isTeam(team)) {
+    problems.add(path, `team "${team}" does not exist`, "create it first, or mend its name");
   }
 }
 
@@ -143,6 +159,7 @@ function compileAgent(id: string, source: AgentSource, defaults: BehaviourSource
     displayName: source.displayName ?? id,
     labels: Object.fromEntries(source.labels ?? []),
     spec: compileSpec(source, defaults),
+    team: source.team ?? defaults.team ?? "",
   });
   checkRules(AgentSchema, message, path, problems, (field) => {
     // A bad default is told once, where it stands, and not again for each agent that takes it.

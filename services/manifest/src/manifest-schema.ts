@@ -23,6 +23,7 @@ const behaviour = {
   modelParameters: objectOf({ temperature: number, maxOutputTokens: integer, topP: number }),
   instructions: text,
   launcher: choice("process", "external"),
+  team: text,
   turnLimits: objectOf({ maxSteps: integer, timeout: duration, maxConcurrentTurns: integer }),
 };
 
@@ -60,7 +61,7 @@ const manifest = objectOf({
   mcpServers: mapOf(mcpServer, idRule(SERVER_ID, "an MCP server's id", 32)),
 });
 
-/** How an agent behaves, as a manifest says it. */
+/** How an agent behaves and who owns it, as a manifest says it. */
 export type BehaviourSource = Read<typeof behaviour>;
 /** One agent of a manifest. */
 export type AgentSource = Extract<ReturnType<typeof agent>, object>;

@@ -1,5 +1,6 @@
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { create } from "@bufbuild/protobuf";
+import { callerName, type Caller, type RecordChanges } from "@openhermit/caller";
 import type { Database } from "@openhermit/postgres";
 import { ErrorDetailSchema } from "@openhermit/protocol/common/v1/error";
 import {
@@ -15,14 +16,13 @@ import { applyManifest, type ManifestPorts } from "./apply.ts";
 import { createRuleCheck } from "./message-rules.ts";
 import type { Problem } from "./problem-list.ts";
 
-/** Who calls, as far as the manifest cares: whose name stands in the log. */
-export type Caller = { kind: "principal"; id: string } | { kind: "sidecar" } | { kind: "anonymous" };
-
 /** What the service is made of. */
 export interface ManifestServiceOptions {
   database: Database;
   log: Log;
   caller: (context: HandlerContext) => Caller;
+  /** Writes what a call changes into the audit trail. */
+  audit: (context: HandlerContext) => RecordChanges;
   ports: ManifestPorts;
 }
 
@@ -33,18 +33,26 @@ export interface ManifestServiceParts {
 }
 
 /** Serves openhermit.manifest.v1.ManifestService. */
-export function createManifestService({ database, log, caller, ports }: ManifestServiceOptions): ManifestServiceParts {
+export function createManifestService(options: ManifestServiceOptions): ManifestServiceParts {
+  const { database, log, ports } = options;
   const checkRules = createRuleCheck();
   return {
     routes: (router) => {
       router.service(ManifestService, {
         applyManifest: async (request, context) => {
           const { manifest: text, baseDirectory, dryRun } = request;
-          const result = await applyManifest(database, ports, checkRules, { text, baseDirectory, dryRun });
+          const caller = options.caller(context);
+          const result = await applyManifest(database, ports, checkRules, {
+            text,
+            baseDirectory,
+            dryRun,
+            caller,
+            record: options.audit(context),
+            mayWriteProvider: (name) => ports.may(context, "providers", "write", name),
+          });
           if (result.kind === "invalid") throw invalidManifest(request, result.problems);
           const response = encode(result.changes);
-          const who = caller(context);
-          const fields = { caller: who.kind === "principal" ? who.id : who.kind, file_name: request.fileName };
+          const fields = { caller: callerName(caller), file_name: request.fileName };
           log.info({ ...fields, dry_run: dryRun, changes: response.changes.length }, "manifest applied");
           return response;
         },
