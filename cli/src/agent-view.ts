@@ -1,4 +1,5 @@
 import { AgentState, type Agent } from "@openhermit/protocol/fleet/v1/agent";
+import { allPages, PAGE_SIZE } from "./all-pages.ts";
 import type { Gateway } from "./gateway-client.ts";
 import { enumWord } from "./output/enum-word.ts";
 import type { Column } from "./output/table.ts";
@@ -34,6 +35,7 @@ export function agentColumns(terminal: Terminal): Column<Agent>[] {
       text: stateWord,
       paint: (agent, text) => terminal.paint(COLORS[agent.status?.state ?? 0] ?? "reset", text),
     },
+    { title: "TEAM", hideEmpty: true, text: ({ team }) => team },
     { title: "SINCE", optional: true, text: (agent) => ageText(agent.status?.stateSince) },
     { title: "MODEL", text: (agent) => agent.spec?.model ?? "" },
     { title: "RESTARTS", optional: true, text: (agent) => String(agent.status?.restartCount ?? 0) },
@@ -43,12 +45,8 @@ export function agentColumns(terminal: Terminal): Column<Agent>[] {
 
 /** All agents of the fleet, page after page. */
 export async function listAllAgents(gateway: Gateway, signal?: AbortSignal): Promise<Agent[]> {
-  const agents: Agent[] = [];
-  let pageToken = "";
-  do {
-    const page = await gateway.fleet.listAgents({ pageSize: 1000, pageToken }, signal ? { signal } : {});
-    agents.push(...page.agents);
-    pageToken = page.nextPageToken;
-  } while (pageToken !== "");
-  return agents;
+  return allPages(
+    (pageToken) => gateway.fleet.listAgents({ pageSize: PAGE_SIZE, pageToken }, signal ? { signal } : {}),
+    ({ agents }) => agents,
+  );
 }

@@ -5,7 +5,7 @@ import type { Terminal } from "./output/terminal.ts";
 
 /** What every verb gets: its surroundings, and no global of the process. */
 export interface Cli {
-  /** With the flags --home, --url and --color applied. */
+  /** With the global flags applied. */
   readonly config: CliConfig;
   readonly terminal: Terminal;
   readonly stdin: Readable & { isTTY?: boolean };
@@ -16,6 +16,8 @@ export interface Cli {
   onInterrupt(listener: (signal: string) => void): () => void;
   /** The clients of the gateway; made once. Throws CliError when nobody says where it is. */
   gateway(): Promise<Gateway>;
+  /** The same of this host's home, whatever context is the current one, unless another gateway was named. */
+  hostGateway(): Promise<Gateway>;
   /** The code the process ends with when the verb returns. */
   setExitCode(code: number): void;
 }

@@ -4,25 +4,14 @@ import { AgentState, DesiredState, Launcher, type Agent } from "@openhermit/prot
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { listAllAgents, stateDetail, stateWord } from "./agent-view.ts";
 import { repositoryRoot, type CliConfig } from "./config.ts";
+import { failed, ok, skipped, type Finding } from "./doctor-finding.ts";
+import { checkLogins } from "./doctor-logins.ts";
 import { toCliError } from "./error-report.ts";
-import { createGateway, findGateway, readGatewayFile } from "./gateway-client.ts";
-
-/** One thing the doctor looked at. */
-export interface Finding {
-  check: string;
-  /** `skipped` when what it needs has failed before. */
-  outcome: "ok" | "failed" | "skipped";
-  detail: string;
-  /** What to do; only of a failed check. */
-  fix: string;
-}
+import { findGateway, readGatewayFile, type FoundGateway } from "./find-gateway.ts";
+import { createGateway } from "./gateway-client.ts";
 
 const MIN_NODE = 24;
 const MIN_FREE_BYTES = 512 * 1024 * 1024;
-
-const ok = (check: string, detail: string): Finding => ({ check, outcome: "ok", detail, fix: "" });
-const failed = (check: string, detail: string, fix: string): Finding => ({ check, outcome: "failed", detail, fix });
-const skipped = (check: string, detail: string): Finding => ({ check, outcome: "skipped", detail, fix: "" });
 
 /** Looks at everything that has to be right, in the order in which one thing needs the other. */
 export async function* examine(config: CliConfig): AsyncGenerator<Finding> {
@@ -31,6 +20,7 @@ export async function* examine(config: CliConfig): AsyncGenerator<Finding> {
   const home = checkHome(config);
   yield home;
   if (home.outcome === "ok") yield checkSpace(config);
+  yield* checkLogins(config);
   yield* checkGateway(config);
 }
 
@@ -72,9 +62,9 @@ function checkSpace({ home }: CliConfig): Finding {
 }
 
 async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
-  let found: ReturnType<typeof findGateway>;
+  let found: FoundGateway;
   try {
-    found = findGateway(config);
+    found = await findGateway(config);
   } catch (error) {
     const { message, why, next } = toCliError(error);
     yield failed("gateway", why === undefined ? message : `${message}: ${why}`, next ?? "bin/hermit up");
@@ -85,7 +75,8 @@ async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
   let asked = "gateway";
   try {
     const { health } = await gateway.health.getFleetHealth({}, { timeoutMs: 5000 });
-    const version = readGatewayFile(config.home)?.version;
+    const own = readGatewayFile(config.home);
+    const version = own?.url === found.url ? own.version : undefined;
     yield ok("gateway", `answers at ${found.url}${version === undefined ? "" : `, version ${version}`}`);
     for (const component of health?.gatewayComponents ?? []) {
       const well = component.state === HealthState.OK;
@@ -109,7 +100,7 @@ async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
       yield ill.has(agent.id) ? failed(check, detail, agentFix(config, agent)) : ok(check, detail);
     }
   } catch (error) {
-    const { message, why, next } = toCliError(error, found.url);
+    const { message, why, next } = toCliError(error, found);
     yield failed(
       asked,
       why === undefined ? message : `${message}: ${why}`,

@@ -3,7 +3,8 @@ import { ErrorDetailSchema, type ErrorDetail } from "@openhermit/protocol/common
 import { ConfigError } from "@openhermit/config";
 import { CliError } from "./cli-error.ts";
 import { ExitCode } from "./exit-code.ts";
-import { nextCommand } from "./next-command.ts";
+import type { CredentialSource } from "./find-gateway.ts";
+import { nextCommand, renewCommand } from "./next-command.ts";
 import { plainLine, plainText } from "./output/plain-text.ts";
 import type { Terminal } from "./output/terminal.ts";
 
@@ -19,21 +20,30 @@ export function isUnreachable(error: unknown): boolean {
   return code !== undefined && /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EAI_AGAIN)$/.test(code);
 }
 
+/** The gateway that was asked, as far as an error tells of it. */
+export interface AskedGateway {
+  readonly url: string;
+  readonly source?: CredentialSource | undefined;
+}
+
 /** Any error as what failed, why and the next command. A defect keeps its text; its stack is shown with --verbose only. */
-export function toCliError(error: unknown, url?: string): CliError {
+export function toCliError(error: unknown, asked?: AskedGateway): CliError {
   if (error instanceof CliError) return error;
   if (error instanceof ConfigError) {
     const [first = "", ...rest] = error.problems;
     return new CliError(first, { why: rest.length > 0 ? rest.join("\n") : undefined, cause: error });
   }
   if (isUnreachable(error)) {
-    return new CliError(`the gateway does not answer${url === undefined ? "" : ` at ${url}`}`, {
+    return new CliError(`the gateway does not answer${asked === undefined ? "" : ` at ${asked.url}`}`, {
       why: plainLine((error as ConnectError).rawMessage),
-      next: "bin/hermit up starts it; bin/hermit doctor finds what is wrong",
+      next:
+        asked?.source?.kind === "context"
+          ? "bin/hermit context show; bin/hermit doctor finds what is wrong"
+          : "bin/hermit up starts it; bin/hermit doctor finds what is wrong",
       cause: error,
     });
   }
-  if (error instanceof ConnectError) return fromConnect(error);
+  if (error instanceof ConnectError) return fromConnect(error, asked?.source);
   return new CliError(error instanceof Error ? error.message : String(error), { cause: error });
 }
 
@@ -45,26 +55,32 @@ export function reportError(terminal: Terminal, error: CliError): void {
     terminal.say(`${terminal.paintWords("cyan", "next:")} ${plainText(error.next)}`);
 }
 
-function fromConnect(error: ConnectError): CliError {
+function fromConnect(error: ConnectError, source: CredentialSource | undefined): CliError {
   const detail = errorDetail(error);
   const fields = detail?.requestId ? `request ${detail.requestId}` : undefined;
   const message = plainText(error.rawMessage);
   if (error.code === Code.Unauthenticated) {
     return new CliError(message === "" ? "the gateway does not accept the token" : message, {
       why: fields,
-      next: nextCommand(detail) ?? "check OPENHERMIT_TOKEN, or the operator-token file of this home",
+      next: nextCommand(detail, source) ?? renewCommand(source),
       exitCode: ExitCode.loginNeeded,
       cause: error,
     });
   }
   if (error.code === Code.DeadlineExceeded) {
     const why = "the gateway did not answer in time";
-    return new CliError("timed out", { why, next: nextCommand(detail) ?? "bin/hermit health", cause: error });
+    return new CliError("timed out", { why, next: nextCommand(detail, source) ?? "bin/hermit health", cause: error });
+  }
+  if (detail?.reason === "LOGIN_TOO_OLD") {
+    const next = nextCommand(detail, source);
+    return new CliError(message, { next, exitCode: ExitCode.loginNeeded, cause: error });
   }
   const internal = error.code === Code.Internal || error.code === Code.Unknown;
   return new CliError(message === "" ? `the gateway answered ${Code[error.code]}` : message, {
     why: internal ? fields : undefined,
-    next: nextCommand(detail) ?? (internal ? "look into the gateway's log: logs/gateway.log in the home" : undefined),
+    next:
+      nextCommand(detail, source) ??
+      (internal ? "look into the gateway's log: logs/gateway.log in the home" : undefined),
     cause: error,
   });
 }

@@ -1,20 +1,49 @@
 import type { ErrorDetail } from "@openhermit/protocol/common/v1/error";
+import type { CredentialSource } from "./find-gateway.ts";
 
-const CHECK_TOKEN = "check OPENHERMIT_TOKEN, or the operator-token file of this home";
+type Fields = Readonly<Record<string, string>>;
 
-const COMMANDS: Readonly<Record<string, (fields: Readonly<Record<string, string>>) => string>> = {
+const COMMANDS: Readonly<Record<string, (fields: Fields, source: CredentialSource | undefined) => string>> = {
   AGENT_NOT_FOUND: () => "bin/hermit agents list",
   AGENT_STOPPED: ({ agent_id: id = "AGENT" }) => `bin/hermit agents start ${id}, then send the message again`,
   AGENT_UNREACHABLE: ({ agent_id: id = "AGENT" }) => `bin/hermit agents get ${id}`,
   SESSION_NOT_FOUND: () => "bin/hermit sessions list",
-  CREDENTIAL_MISSING: () => CHECK_TOKEN,
-  CREDENTIAL_INVALID: () => CHECK_TOKEN,
+  CREDENTIAL_MISSING: (_, source) => renewCommand(source),
+  CREDENTIAL_INVALID: (_, source) => renewCommand(source),
   FLEET_NOT_READ: () => "bin/hermit health",
   GATEWAY_NOT_READY: () => "bin/hermit health",
+  ATTEMPTS_LIMITED: ({ retry_after_seconds: seconds }) =>
+    seconds === undefined ? "wait some minutes, then try again" : `try again in ${seconds} s`,
+  LOGIN_TOO_OLD: (_, source) => `${loginCommand(source)}, then this command again`,
+  MEMBER_NOT_FOUND: () => "bin/hermit members list",
+  OWNER_EXISTS: () => "bin/hermit members list; an owner lost the password: bin/hermit members renew-invite MEMBER",
+  OWNER_LAST: () => "make another owner first: bin/hermit members promote MEMBER --to owner",
+  RIGHT_MISSING: () => "bin/hermit whoami shows your role, teams and scopes; an admin can change them",
+  SCOPE_INVALID: () => "bin/hermit tokens scopes",
+  SCOPE_UNKNOWN: () => "bin/hermit tokens scopes",
+  SERVICE_ACCOUNT_NOT_FOUND: () => "bin/hermit service-accounts list",
+  TEAM_NOT_FOUND: () => "bin/hermit teams list",
+  TOKEN_NOT_FOUND: () => "bin/hermit tokens list --all",
 };
 
 /** What to do next in the words of the command line; the gateway's own hint is for any client. */
-export function nextCommand(detail: ErrorDetail | undefined): string | undefined {
+export function nextCommand(detail: ErrorDetail | undefined, source?: CredentialSource): string | undefined {
   if (!detail) return undefined;
-  return COMMANDS[detail.reason]?.(detail.fields) ?? (detail.hint === "" ? undefined : detail.hint);
+  return COMMANDS[detail.reason]?.(detail.fields, source) ?? (detail.hint === "" ? undefined : detail.hint);
 }
+
+/** What to do when a credential is not taken. */
+export function renewCommand(source: CredentialSource | undefined): string {
+  switch (source?.kind) {
+    case "environment":
+      return "set OPENHERMIT_TOKEN to a token that works, or unset it: bin/hermit tokens create makes one";
+    case "home":
+      return `compare ${source.file} with the home of the gateway that answers; bin/hermit doctor`;
+    case "context":
+    case undefined:
+      return loginCommand(source);
+  }
+}
+
+const loginCommand = (source: CredentialSource | undefined): string =>
+  source?.kind === "context" ? `bin/hermit login --context ${source.name}` : "bin/hermit login";

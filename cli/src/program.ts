@@ -1,11 +1,11 @@
 import { Command, CommanderError, Option } from "commander";
 import type { Readable, Writable } from "node:stream";
-import { resolve } from "node:path";
-import { ConfigError } from "@openhermit/config";
 import type { Cli } from "./cli.ts";
 import type { CliConfig } from "./config.ts";
+import type { FoundGateway } from "./find-gateway.ts";
 import type { Gateway } from "./gateway-client.ts";
-import type { ColorMode, createTerminal, Terminal } from "./output/terminal.ts";
+import { applyGlobalFlags, readGlobalFlags, takesValue } from "./global-flags.ts";
+import type { createTerminal, Terminal } from "./output/terminal.ts";
 import { verbs } from "./verb-table.ts";
 
 type Stream = Writable & { isTTY?: boolean; columns?: number };
@@ -37,12 +37,7 @@ export async function runProgram(options: ProgramOptions): Promise<number> {
   let gateway: Gateway | undefined;
   try {
     const global = readGlobalFlags(args);
-    const base = options.readConfig();
-    const config: CliConfig = {
-      ...base,
-      ...(global.home !== undefined && { home: resolve(global.home) }),
-      ...(global.url !== undefined && { url: checkedUrl(global.url) }),
-    };
+    const config = applyGlobalFlags(options.readConfig(), global);
     terminal = options.createTerminal({ stdout, stderr, color: global.color, noColor: config.noColor });
     let exitCode = 0;
     const cli: Cli = {
@@ -51,9 +46,12 @@ export async function runProgram(options: ProgramOptions): Promise<number> {
       stdin: options.stdin,
       onInterrupt: options.onInterrupt,
       gateway: async () => {
-        const { createGateway, findGateway } = await import("./gateway-client.ts");
-        gateway ??= createGateway(findGateway(config));
-        return gateway;
+        const { findGateway } = await import("./find-gateway.ts");
+        return (gateway ??= await connect(await findGateway(config)));
+      },
+      hostGateway: async () => {
+        const { findHostGateway } = await import("./find-gateway.ts");
+        return (gateway ??= await connect(await findHostGateway(config)));
       },
       setExitCode: (code) => (exitCode = code),
     };
@@ -69,6 +67,11 @@ export async function runProgram(options: ProgramOptions): Promise<number> {
   }
 }
 
+async function connect(found: FoundGateway): Promise<Gateway> {
+  const { createGateway } = await import("./gateway-client.ts");
+  return createGateway(found);
+}
+
 async function report(
   terminal: Terminal,
   error: unknown,
@@ -76,7 +79,7 @@ async function report(
   verbose: boolean,
 ): Promise<number> {
   const { reportError, toCliError } = await import("./error-report.ts");
-  let shown = toCliError(error, gateway?.url);
+  let shown = toCliError(error, gateway);
   if (gateway) shown = await (await import("./suggest-agent.ts")).suggestAgent(shown, gateway);
   reportError(terminal, shown);
   if (verbose && error instanceof Error) terminal.say(error.stack ?? "");
@@ -93,6 +96,8 @@ async function buildProgram(
     .addHelpText("before", EXAMPLES)
     .addOption(new Option("--home <dir>", "the home folder (OPENHERMIT_HOME)").default(undefined, ".openhermit"))
     .option("--url <url>", "the gateway, if not this host's (OPENHERMIT_URL)")
+    .option("--context <name>", "a gateway that you are logged in to (OPENHERMIT_CONTEXT)")
+    .option("--insecure", "send the token to another host without TLS\n(OPENHERMIT_INSECURE)")
     .addOption(new Option("--color <when>", "when to show colour").choices(["auto", "always", "never"]).default("auto"))
     .exitOverride()
     .showSuggestionAfterError(true)
@@ -121,36 +126,9 @@ async function buildProgram(
   return program;
 }
 
-/** The value of --url. Throws ConfigError when it is none. */
-function checkedUrl(text: string): string {
-  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
-  throw new ConfigError(["--url must be a URL that begins with http:// or https://"]);
-}
-
 const firstWord = (args: readonly string[]): string | undefined =>
   args.find((argument, index) => !argument.startsWith("-") && !takesValue(args[index - 1]));
 
 /** The verb of a line that is being completed, `complete -- VERB ... WORD`; undefined while it is itself being typed. */
 const wordBeforeTab = (args: readonly string[]): string | undefined =>
   firstWord(args.slice(args.indexOf("--") + 1, -1));
-
-const takesValue = (flag: string | undefined): boolean => flag === "--home" || flag === "--url" || flag === "--color";
-
-/** The global flags, read before the program is built, since they decide how errors look. */
-function readGlobalFlags(args: readonly string[]): { home?: string; url?: string; color: ColorMode } {
-  const end = args.indexOf("--");
-  const before = end < 0 ? args : args.slice(0, end);
-  const value = (flag: string): string | undefined => {
-    const index = before.lastIndexOf(flag);
-    if (index >= 0) return before[index + 1];
-    return before.findLast((argument) => argument.startsWith(`${flag}=`))?.slice(flag.length + 1);
-  };
-  const color = value("--color");
-  const home = value("--home");
-  const url = value("--url");
-  return {
-    ...(home !== undefined && { home }),
-    ...(url !== undefined && { url }),
-    color: color === "always" || color === "never" ? color : "auto",
-  };
-}

@@ -69,7 +69,7 @@ export async function chatInteractively(
       if (turn && conversation.case === undefined) return { case: "sessionId", value: turn.sessionId };
     } catch (error) {
       // One message failed; the person stays and may send another.
-      reportError(terminal, toCliError(error, gateway.url));
+      reportError(terminal, toCliError(error, gateway));
     }
     return conversation;
   }

@@ -96,8 +96,10 @@ async function valuesOf(cli: Cli, { argChoices }: Option | Argument, name: strin
     case "home":
     case "out":
       return [FILES];
-    default:
-      return [];
+    default: {
+      const { accessValues } = await import("./access-candidates.ts");
+      return accessValues(cli, name, PATIENCE_MS);
+    }
   }
 }
 

@@ -21,7 +21,7 @@ afterAll(() => gateway.close());
 
 describe("hermit complete", () => {
   it.each<[string[], string[]]>([
-    [["ag"], ["agents\tsee, start, stop and delete agents"]],
+    [["ag"], ["agents\tsee, start, stop, move and delete agents"]],
     [["agents", "re"], ["restart\tstop an agent's sidecar and start a new one"]],
     [
       ["agents", "restart", "one", ""],

@@ -12,17 +12,34 @@ export function completionScript(shell: Shell, program: string): string {
   return { bash, zsh, fish }[shell](`'${program.replaceAll("'", `'\\''`)}'`);
 }
 
+// Bash takes `team:payments` for three words, and replaces the last of them.
 const bash = (program: string): string => `# bash completion for hermit
 _hermit() {
-  local line
+  local line word typed
+  local -a words=()
+  local joined=
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD}"; do
+    if [[ ( $word == : || -n $joined ) && \${#words[@]} -gt 0 ]]; then
+      words[\${#words[@]}-1]+=$word
+    else
+      words+=("$word")
+    fi
+    joined=
+    [[ $word == : ]] && joined=yes
+  done
+  typed="\${words[\${#words[@]}-1]}"
   COMPREPLY=()
   while IFS= read -r line; do
     if [[ $line == :files ]]; then
       compopt -o default 2>/dev/null
       return
     fi
-    COMPREPLY+=("\${line%%$'\\t'*}")
-  done < <(${program} complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    line="\${line%%$'\\t'*}"
+    if [[ $typed == *:* && $COMP_WORDBREAKS == *:* ]]; then
+      line="\${line#"\${typed%"\${typed##*:}"}"}"
+    fi
+    COMPREPLY+=("$line")
+  done < <(${program} complete -- "\${words[@]}" 2>/dev/null)
 }
 complete -F _hermit hermit
 `;

@@ -65,7 +65,8 @@ export async function* tailEvents(
   }
 }
 
-function mayHeal(error: unknown): boolean {
+/** Whether a stream that broke so may be opened again. */
+export function mayHeal(error: unknown): boolean {
   if (!(error instanceof ConnectError)) return false;
   const final = [Code.InvalidArgument, Code.Unauthenticated, Code.PermissionDenied, Code.Unimplemented, Code.NotFound];
   return !final.includes(error.code);

@@ -9,6 +9,8 @@ export interface Column<Row> {
   paint?(row: Row, text: string): string;
   /** Left out on a terminal that is too narrow; the last one of them first. */
   optional?: boolean;
+  /** Left out when all its cells are empty. */
+  hideEmpty?: boolean;
 }
 
 /** How much of the last column is shown at least, in columns of the terminal. */
@@ -16,9 +18,10 @@ const MIN_LAST = 20;
 
 /** Rows as aligned text with a heading, no borders. The last column is cut at the terminal's width. */
 export function formatTable<Row>(terminal: Terminal, allColumns: readonly Column<Row>[], rows: readonly Row[]): string {
-  const shown = allColumns.map((column) => {
+  const shown = allColumns.flatMap((column) => {
     const texts = rows.map((row) => plainLine(column.text(row), 200));
-    return { column, texts, width: Math.max(column.title.length, ...texts.map(lengthOf)) };
+    if (column.hideEmpty === true && texts.every((text) => text === "")) return [];
+    return [{ column, texts, width: Math.max(column.title.length, ...texts.map(lengthOf)) }];
   });
   const before = (): number => shown.slice(0, -1).reduce((sum, { width }) => sum + width + 2, 0);
   if (terminal.isTerminal.out) {

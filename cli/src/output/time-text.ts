@@ -3,12 +3,28 @@ import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 
 /** How long ago: `12s`, `4m`, `3h`, `5d`; `-` when unset. */
 export function ageText(time: Timestamp | undefined, now: number = Date.now()): string {
+  return time ? spanText(now - timestampMs(time)) : "-";
+}
+
+/** How long still: `12s`, `4m`, `3h`, `5d`; `0s` when it is over. */
+export function untilText(time: Timestamp | Date | undefined, now: number = Date.now()): string {
   if (!time) return "-";
-  const seconds = Math.max(0, Math.floor((now - timestampMs(time)) / 1000));
+  return spanText((time instanceof Date ? time.getTime() : timestampMs(time)) - now);
+}
+
+function spanText(milliseconds: number): string {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
   if (seconds < 60) return `${seconds}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
   return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** A moment to the minute in the zone of this machine, `2026-11-21 17:11`; empty when unset. */
+export function minuteText(time: Timestamp | undefined): string {
+  if (!time) return "";
+  const date = new Date(timestampMs(time));
+  return `${dayOf(date)} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
 const two = (value: number): string => String(value).padStart(2, "0");
@@ -36,11 +52,16 @@ export function millisecondsText(milliseconds: number): string {
 
 /** Reads `10m`, `2h30m`, `7d` (that long ago) or an ISO date and time; undefined when it is neither. */
 export function parseSince(text: string, now: number = Date.now()): Date | undefined {
-  const parts = /^(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?$/.exec(text);
-  if (parts && text !== "") {
-    const [days = 0, hours = 0, minutes = 0, seconds = 0] = parts.slice(1).map((part) => Number(part ?? 0));
-    return new Date(now - (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000);
-  }
+  const span = parseSpan(text);
+  if (span !== undefined) return new Date(now - span);
   const at = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : NaN;
   return Number.isNaN(at) ? undefined : new Date(at);
+}
+
+/** Reads `10m`, `2h30m`, `30d` as milliseconds; undefined when it is none. */
+export function parseSpan(text: string): number | undefined {
+  const parts = /^(?:(\d{1,4})d)?(?:(\d{1,5})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?$/.exec(text);
+  if (!parts || text === "") return undefined;
+  const [days = 0, hours = 0, minutes = 0, seconds = 0] = parts.slice(1).map((part) => Number(part ?? 0));
+  return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000;
 }

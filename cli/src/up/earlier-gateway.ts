@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { readGatewayFile } from "../gateway-client.ts";
+import { readGatewayFile } from "../find-gateway.ts";
 
 const PATIENCE_MS = 30_000;
 

@@ -7,20 +7,29 @@ import type { Lifeline } from "./lifeline.ts";
 
 /** What the gateway tells whoever started it, over IPC. Steps that this version does not know are ignored. */
 export type GatewayMessage =
-  | { step: "home" | "database" | "migrations" | "ready"; ms: number }
-  | { step: "listening"; ms: number; url: string; loginUrl: string }
+  | { step: "home" | "database" | "migrations"; ms: number }
+  | { step: "listening"; ms: number; url: string }
+  | ({ step: "ready"; ms: number } & WaysIn)
   /** Something takes long, or the gateway waits for its database. */
   | { step: "note" | "waiting"; message: string }
   /** It can't run, and ends. */
   | { step: "failed"; message: string; hint: string };
 
+/** How people come in. */
+export interface WaysIn {
+  /** Opens a browser session of the local operator, once. */
+  loginUrl?: string | undefined;
+  /** Makes the first owner, once; undefined when there is one. */
+  setupUrl?: string | undefined;
+}
+
 /** A gateway that runs as a child of this process. */
 export interface GatewayProcess {
   readonly pid: number;
   /** Resolves when it listens; rejects with CliError when it ends before. */
-  readonly listening: Promise<{ url: string; loginUrl: string }>;
+  readonly listening: Promise<{ url: string }>;
   /** Resolves when it does its work, which needs its database; rejects with CliError when it ends before. */
-  readonly ready: Promise<void>;
+  readonly ready: Promise<WaysIn>;
   /** Resolves when it has ended. */
   readonly ended: Promise<GatewayEnd>;
   /** Asks it to drain and end. */
@@ -61,13 +70,13 @@ export function startGatewayProcess(options: {
   });
   closeSync(log);
   let failure: CliError | undefined;
-  const listening = Promise.withResolvers<{ url: string; loginUrl: string }>();
-  const ready = Promise.withResolvers<void>();
+  const listening = Promise.withResolvers<{ url: string }>();
+  const ready = Promise.withResolvers<WaysIn>();
   const ended = Promise.withResolvers<GatewayEnd>();
   child.on("message", (message: GatewayMessage) => {
     if (message.step === "failed") failure = new CliError(message.message, { next: message.hint });
     if (message.step === "listening") listening.resolve(message);
-    if (message.step === "ready") ready.resolve();
+    if (message.step === "ready") ready.resolve(message);
     onMessage(message);
   });
   const end = (how: string): void => {

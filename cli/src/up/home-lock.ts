@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:f
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { CliError } from "../cli-error.ts";
-import { readGatewayFile } from "../gateway-client.ts";
+import { readGatewayFile } from "../find-gateway.ts";
 
 /** Enough to need space of its own on every file system. */
 const PROBE_BYTES = 16 * 1024;

@@ -2,8 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Agent } from "@openhermit/protocol/fleet/v1/agent";
 import type { Cli } from "../cli.ts";
+import type { CliConfig } from "../config.ts";
+import { readContexts } from "../contexts/context-store.ts";
 import { ExitCode } from "../exit-code.ts";
-import { createGateway, findGateway, type Gateway } from "../gateway-client.ts";
+import { findGateway } from "../find-gateway.ts";
+import { createGateway, type Gateway } from "../gateway-client.ts";
 import { applyManifest, readManifestFile, type ManifestFile } from "../manifest/apply-manifest.ts";
 import { millisecondsText } from "../output/time-text.ts";
 import { waitForEarlierGateway } from "./earlier-gateway.ts";
@@ -54,10 +57,11 @@ export async function runUp(cli: Cli, request: UpRequest): Promise<void> {
     progress.begin("starting the gateway");
     const { environment } = request;
     supervision = await superviseGateway({ home, environment, progress, signal: stop.signal });
-    const { url, loginUrl, ready } = supervision;
-    await untilAborted(ready, stop.signal);
-    const token = cli.config.environment["OPENHERMIT_TOKEN"];
-    gateway = createGateway(findGateway({ home, url, token: token === "" ? undefined : token }));
+    const { url, ready } = supervision;
+    const waysIn = await untilAborted(ready, stop.signal);
+    // The gateway of this home, whatever else the flags, the environment and the contexts name.
+    const place = { ...cli.config, homeGiven: true, url, context: undefined, token: environment["OPENHERMIT_TOKEN"] };
+    gateway = createGateway(await findGateway({ ...place, token: place.token === "" ? undefined : place.token }));
 
     await timed(progress, "manifest applied", () =>
       applyPatiently(cli, gateway as Gateway, manifest, progress, stop.signal),
@@ -65,7 +69,8 @@ export async function runUp(cli: Cli, request: UpRequest): Promise<void> {
     const agents = await timed(progress, "agents online", () => awaitAgents(gateway as Gateway, progress, stop.signal));
     progress.clear();
     const readyMs = performance.now() - startedAt;
-    cli.terminal.line(upScreen(cli.terminal, { url, loginUrl, home, agents, readyMs }));
+    const context = await contextInForce(cli.config);
+    cli.terminal.line(upScreen(cli.terminal, { url, ...waysIn, home, context, agents, readyMs }));
     await watchAgents(gateway, { known: agents, signal: stop.signal, tell: progress.say });
   } catch (error) {
     // Asked to stop while it started: that is no failure.
@@ -81,6 +86,15 @@ export async function runUp(cli: Cli, request: UpRequest): Promise<void> {
   }
 }
 
+/** The context that the commands of another shell use instead of this home; undefined: none. Never fails. */
+async function contextInForce({ configFolder, homeGiven }: CliConfig): Promise<string | undefined> {
+  if (homeGiven) return undefined;
+  return readContexts(configFolder).then(
+    ({ current }) => current,
+    () => undefined,
+  );
+}
+
 async function timed<T>(progress: Progress, step: string, work: () => Promise<T>): Promise<T> {
   const began = performance.now();
   const result = await work();
@@ -89,12 +103,12 @@ async function timed<T>(progress: Progress, step: string, work: () => Promise<T>
 }
 
 /** Resolves with the promise; rejects as soon as the signal aborts. */
-async function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const abort = (): void => aborted.reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
-  await Promise.race([promise, aborted.promise]).finally(() => signal.removeEventListener("abort", abort));
+  return Promise.race([promise, aborted.promise]).finally(() => signal.removeEventListener("abort", abort));
 }
 
 /** Applies the manifest, and tries again when the database goes away in between. */

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { millisecondsText } from "../output/time-text.ts";
 import { plainLine } from "../output/plain-text.ts";
-import { startGatewayProcess, type GatewayMessage, type GatewayProcess } from "./gateway-process.ts";
+import { startGatewayProcess, type GatewayMessage, type GatewayProcess, type WaysIn } from "./gateway-process.ts";
 import { stopDatabase } from "./stop-database.ts";
 import { openLifeline } from "./lifeline.ts";
 import type { Progress } from "./progress.ts";
@@ -10,9 +10,8 @@ import type { Progress } from "./progress.ts";
 export interface GatewaySupervision {
   /** Where the gateway listens; the same after each restart. */
   readonly url: string;
-  readonly loginUrl: string;
   /** Resolves when the gateway does its work for the first time; rejects with CliError when it can't. */
-  readonly ready: Promise<void>;
+  readonly ready: Promise<WaysIn>;
   /** Drains and ends the gateway. Resolves when it has ended. */
   stop(): Promise<void>;
   /** Does not wait for the drain any longer: ends the gateway, and with it its sidecars. */
@@ -45,7 +44,7 @@ export async function superviseGateway(options: SuperviseOptions): Promise<Gatew
   let gateway = start();
   const stopFirst = (): void => gateway.stop();
   signal.addEventListener("abort", stopFirst, { once: true });
-  const { url, loginUrl } = await gateway.listening.finally(() => signal.removeEventListener("abort", stopFirst));
+  const { url } = await gateway.listening.finally(() => signal.removeEventListener("abort", stopFirst));
   // With port 0 the system chose one; the next gateway takes the same, so that clients find it.
   environment = { ...environment, OPENHERMIT_LISTEN: new URL(url).host };
 
@@ -80,7 +79,6 @@ export async function superviseGateway(options: SuperviseOptions): Promise<Gatew
 
   return {
     url,
-    loginUrl,
     ready,
     stop: async () => {
       stopping = true;

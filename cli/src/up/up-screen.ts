@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { AgentState, type Agent } from "@openhermit/protocol/fleet/v1/agent";
 import { agentColumns, stateDetail } from "../agent-view.ts";
 import { formatTable } from "../output/table.ts";
@@ -8,15 +9,21 @@ import { isAwaited } from "./wait-online.ts";
 /** What the screen shows. */
 export interface UpScreen {
   url: string;
-  loginUrl: string | undefined;
+  /** Opens a browser session of the local operator. */
+  loginUrl?: string | undefined;
+  /** Makes the first owner; undefined when there is one. */
+  setupUrl?: string | undefined;
   home: string;
+  /** The context that bin/hermit uses instead of this home; undefined: none. */
+  context: string | undefined;
   agents: readonly Agent[];
   /** From the call to readiness. */
   readyMs: number;
 }
 
 /** The one screen of `hermit up`: where it is, who is there, what to do next. */
-export function upScreen(terminal: Terminal, { url, loginUrl, home, agents, readyMs }: UpScreen): string {
+export function upScreen(terminal: Terminal, screen: UpScreen): string {
+  const { url, home, agents, readyMs } = screen;
   const late = agents.filter(isAwaited);
   const title =
     late.length === 0
@@ -30,13 +37,15 @@ export function upScreen(terminal: Terminal, { url, loginUrl, home, agents, read
     ({ title: name }) => name === "AGENT" || name === "STATE" || name === "MODEL" || (name === "DETAIL" && detailed),
   );
   const first = agents.find((agent) => agent.status?.state === AgentState.ONLINE)?.id ?? agents[0]?.id;
-  const label = (name: string): string => terminal.paint("dim", name.padEnd(6));
   return [
     `${title} ${terminal.paint("dim", `(${millisecondsText(readyMs)})`)}`,
     "",
-    `  ${label("URL")} ${url}`,
-    ...(loginUrl === undefined ? [] : [`  ${label("Login")} ${loginUrl}`]),
-    `  ${label("Home")} ${home}`,
+    ...labelled(terminal, [
+      ["URL", url],
+      ["Home", home],
+    ]),
+    "",
+    ...waysIn(terminal, screen),
     "",
     ...(agents.length === 0
       ? ["  No agents yet."]
@@ -51,3 +60,24 @@ export function upScreen(terminal: Terminal, { url, loginUrl, home, agents, read
     terminal.paint("dim", "Ctrl-C stops all of it."),
   ].join("\n");
 }
+
+/** How a browser, the first owner and the command line come in; nothing answers without a credential. */
+function waysIn(terminal: Terminal, { loginUrl, setupUrl, home, context }: UpScreen): string[] {
+  const dim = (words: string): string => terminal.paint("dim", words);
+  const rows: [string, string][] = [];
+  if (loginUrl !== undefined) {
+    rows.push(["Browser", loginUrl], ["", dim("logs you in as the local operator; once, within 12 hours")]);
+  }
+  if (setupUrl !== undefined) {
+    rows.push(["Owner", setupUrl], ["", dim("makes you the owner, who invites others; once, within 30 minutes")]);
+  }
+  rows.push(["Shell", `bin/hermit takes ${join(home, "operator-token")}`]);
+  if (context !== undefined) {
+    const back = terminal.paint("yellow", `not now: it uses context ${context}; bin/hermit context use local`);
+    rows.push(["", back]);
+  }
+  return labelled(terminal, rows);
+}
+
+const labelled = (terminal: Terminal, rows: readonly (readonly [string, string])[]): string[] =>
+  rows.map(([name, value]) => `  ${terminal.paint("dim", name.padEnd(8))} ${value}`);

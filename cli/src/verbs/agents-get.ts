@@ -1,8 +1,7 @@
-import { toJson } from "@bufbuild/protobuf";
 import { AgentSchema, type Agent } from "@openhermit/protocol/fleet/v1/agent";
 import { stateDetail, stateWord } from "../agent-view.ts";
-import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
-import { plainLine, plainText } from "../output/plain-text.ts";
+import { outputOption, printMessage, type OutputFormat } from "../output/print.ts";
+import { plainText } from "../output/plain-text.ts";
 import { ageText } from "../output/time-text.ts";
 import type { Terminal } from "../output/terminal.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
@@ -18,19 +17,24 @@ export const declareAgentsGet: DeclareVerb = (agents, cli) => {
       const gateway = await cli.gateway();
       const { agent } = await gateway.fleet.getAgent({ agentId });
       if (!agent) return;
-      if (options.output === "text") printAgent(cli.terminal, agent);
-      else if (options.output === "name") cli.terminal.line(agent.id);
-      else await printValue(cli.terminal, options.output, toJson(AgentSchema, agent));
+      await printMessage(cli.terminal, options.output, {
+        schema: AgentSchema,
+        message: agent,
+        rows: rowsOf(agent),
+        name: agent.id,
+      });
+      if (options.output === "text") printInstructions(cli.terminal, agent);
     });
 };
 
-function printAgent(terminal: Terminal, agent: Agent): void {
+function rowsOf(agent: Agent): [string, string][] {
   const { spec, status } = agent;
   const applied = status?.appliedGeneration ?? 0n;
   const desired = status?.desiredGeneration ?? 0n;
-  const rows: [string, string][] = [
+  return [
     ["Agent", agent.id],
     ["Name", agent.displayName],
+    ["Team", agent.team],
     ["State", `${stateWord(agent)} for ${ageText(status?.stateSince)}`],
     ["Detail", stateDetail(agent)],
     ["Model", spec?.model ?? ""],
@@ -50,11 +54,10 @@ function printAgent(terminal: Terminal, agent: Agent): void {
         .join(", "),
     ],
   ];
-  for (const [title, value] of rows) {
-    if (value !== "") terminal.line(`${terminal.paint("dim", title.padEnd(14))} ${plainLine(value, 1000)}`);
-  }
-  if (spec?.instructions) {
-    terminal.line(terminal.paint("dim", "Instructions"));
-    for (const line of plainText(spec.instructions).trimEnd().split("\n")) terminal.line(`  ${line}`);
-  }
+}
+
+function printInstructions(terminal: Terminal, { spec }: Agent): void {
+  if (!spec?.instructions) return;
+  terminal.line(terminal.paint("dim", "Instructions"));
+  for (const line of plainText(spec.instructions).trimEnd().split("\n")) terminal.line(`  ${line}`);
 }

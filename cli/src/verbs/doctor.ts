@@ -1,4 +1,5 @@
-import { examine, type Finding } from "../doctor-checks.ts";
+import { examine } from "../doctor-checks.ts";
+import type { Finding } from "../doctor-finding.ts";
 import { outputOption, printValue } from "../output/print.ts";
 import { plainLine } from "../output/plain-text.ts";
 import type { DeclareVerb } from "../declare-verb.ts";

@@ -1,32 +1,65 @@
-import { CliError } from "../cli-error.ts";
-import { ExitCode } from "../exit-code.ts";
-import { findGateway } from "../gateway-client.ts";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { roleWord } from "../access/role-option.ts";
+import { subjectText } from "../access/subject-text.ts";
+import { withContext } from "../contexts/context.ts";
+import { changeContexts } from "../contexts/context-store.ts";
+import { endLogin } from "../login/end-login.ts";
+import { logIn } from "../login/log-in.ts";
+import { findLoginTarget } from "../login/login-target.ts";
+import { plainLine } from "../output/plain-text.ts";
+import { minuteText } from "../output/time-text.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
-/** `hermit login`: prints a new link that opens the admin pages, once. */
+const EXAMPLES = `Examples:
+  $ hermit login                                   the gateway that is used now
+  $ hermit login --url https://mesh.example.com    another one
+  $ hermit login --url https://mesh.example.com --context prod
+  $ hermit login --paste                           the browser is elsewhere
+
+You log in and approve on the gateway's page. The token is kept in a context,
+which is the current one from then on; see hermit context --help.
+`;
+
+interface LoginOptions {
+  paste?: boolean;
+  browser: boolean;
+}
+
+/** `hermit login`: gets a token for this person, by way of a browser, and keeps it in a context. */
 export const declareLogin: DeclareVerb = (program, cli) => {
   program
     .command("login")
-    .description("print a link that logs a browser in, once")
-    .action(async () => {
-      const { url, token } = findGateway(cli.config);
-      const response = await fetch(new URL("/login-links", url), {
-        method: "POST",
-        headers: { authorization: `Bearer ${token}` },
-        signal: AbortSignal.timeout(10_000),
-      }).catch((error: unknown) => {
-        throw new CliError(`the gateway does not answer at ${url}`, { next: "bin/hermit up starts it", cause: error });
-      });
-      const answer = (await response.json().catch(() => ({}))) as { url?: unknown; error?: unknown };
-      if (response.ok && typeof answer.url === "string") {
-        cli.terminal.line(answer.url);
-        cli.terminal.say("It works once. Whoever opens it is the operator: do not share it.");
-        return;
+    .description("log in to a gateway as yourself, with a browser")
+    .addHelpText("before", EXAMPLES)
+    .option("--paste", "paste the code that the page shows; for a browser elsewhere")
+    .option("--no-browser", "print the link only, do not open it")
+    .action(async (options: LoginOptions) => {
+      const { config, terminal } = cli;
+      const target = await findLoginTarget(config);
+      const { name, url, insecure } = target;
+      const answer = await logIn(cli, url, { paste: options.paste, browser: options.browser });
+      const { token, accessor, expireTime, identity } = answer;
+      const subject = plainLine(subjectText(identity?.subject));
+      const login = {
+        url,
+        token,
+        accessor,
+        subject,
+        expireTime: expireTime ? timestampDate(expireTime).toISOString() : "",
+      };
+      try {
+        await changeContexts(config.configFolder, ({ contexts }) => ({
+          current: name,
+          contexts: withContext(contexts, { name, url, insecure, login }),
+        }));
+      } catch (error) {
+        // A token that nobody keeps is not left behind.
+        await endLogin(login);
+        throw error;
       }
-      throw new CliError("no login link was made", {
-        why: typeof answer.error === "string" ? answer.error : `the gateway answered ${response.status}`,
-        next: "bin/hermit doctor",
-        exitCode: response.status === 401 ? ExitCode.loginNeeded : ExitCode.error,
-      });
+      if (target.known?.login) await endLogin(target.known.login);
+      const role = identity ? `, ${roleWord(identity.role)}` : "";
+      terminal.say(`logged in to ${url} as ${subject}${role}, until ${minuteText(expireTime)}`);
+      terminal.say(`context ${name} is the current one; bin/hermit context use local goes back to this host's home`);
     });
 };

@@ -7,7 +7,7 @@ import type { Cli } from "../cli.ts";
 import { eventLine, eventText, eventTypes } from "../logs/event-line.ts";
 import { readEvents, tailEvents } from "../logs/event-source.ts";
 import { outputOption } from "../output/print.ts";
-import { parseSince } from "../output/time-text.ts";
+import { parseCount, parseSinceOption } from "../output/tail-options.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
@@ -122,17 +122,4 @@ function parseTypes(text: string, before: EventType[] = []): EventType[] {
     return type;
   });
   return [...before, ...types];
-}
-
-function parseSinceOption(text: string): Date {
-  const since = parseSince(text);
-  if (!since) throw new InvalidArgumentError("It must be like 10m, 2h, 7d, or 2026-01-31T17:00.");
-  return since;
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 0 || count > 100_000)
-    throw new InvalidArgumentError("It must be 0 to 100000.");
-  return count;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { repositoryRoot } from "../config.ts";
-import { readGatewayFile } from "../gateway-client.ts";
+import { readGatewayFile } from "../find-gateway.ts";
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 

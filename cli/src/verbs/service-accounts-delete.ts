@@ -1,0 +1,31 @@
+import { accessClients } from "../access/access-clients.ts";
+import { listAllTokens, lastUseText } from "../access/token-view.ts";
+import { confirm } from "../ask.ts";
+import type { DeclareVerb } from "../declare-verb.ts";
+
+/** `hermit service-accounts delete ACCOUNT`. */
+export const declareServiceAccountsDelete: DeclareVerb = (accounts, cli) => {
+  accounts
+    .command("delete")
+    .argument("<service-account>", "the account's id")
+    .description("remove a service account with its tokens and grants; asks for its name")
+    .option("-y, --yes", "do not ask")
+    .action(async (serviceAccountId: string, options: { yes?: boolean }) => {
+      const { terminal } = cli;
+      const clients = accessClients(await cli.gateway());
+      if (options.yes !== true) {
+        await clients.serviceAccounts.getServiceAccount({ serviceAccountId });
+        const tokens = await listAllTokens(clients, { serviceAccountId });
+        terminal.say(`Service account ${serviceAccountId} loses its grants and ${tokens.length} tokens that work:`);
+        for (const token of tokens) terminal.say(`  ${token.accessor}  ${lastUseText(token)}  ${token.name}`);
+        await confirm(cli, {
+          target: `service account ${serviceAccountId}`,
+          done: "deleted",
+          name: serviceAccountId,
+          withoutAsking: `bin/hermit service-accounts delete ${serviceAccountId} --yes`,
+        });
+      }
+      await clients.serviceAccounts.deleteServiceAccount({ serviceAccountId });
+      terminal.say(`service account ${serviceAccountId} is deleted`);
+    });
+};
