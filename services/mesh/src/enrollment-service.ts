@@ -1,6 +1,7 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { reachOf, type Caller, type Reach, type RecordChanges } from "@openhermit/caller";
 import {
   CreateJoinTokenResponseSchema,
   GetNonceResponseSchema,
@@ -21,14 +22,20 @@ function proofOf(message: KeyProof | undefined): Proof {
 /** The RPCs of EnrollmentService. */
 export function createEnrollmentService(options: {
   enrollment: Enrollment;
-  /** Throws a MeshError unless somebody else than the gateway starts the sidecars of these agents. */
-  mayJoinExternally(agentIds: readonly string[]): Promise<void>;
+  caller(context: HandlerContext): Caller;
+  audit(context: HandlerContext): RecordChanges;
+  /** Throws a MeshError unless the agents are in reach and somebody else than the gateway starts their sidecars. */
+  mayJoinExternally(agentIds: readonly string[], reach: Reach): Promise<void>;
 }): ServiceImpl<typeof EnrollmentService> {
   const { enrollment } = options;
   return {
-    async createJoinToken(request) {
-      await options.mayJoinExternally(request.agentIds);
-      const { joinToken, expireTime } = await enrollment.createJoinToken(request.sidecarId, request.agentIds);
+    async createJoinToken({ sidecarId, agentIds }, context) {
+      const reach = reachOf(options.caller(context));
+      await options.mayJoinExternally(agentIds, reach);
+      const { joinToken, expireTime } = await enrollment.inviteSidecar(sidecarId, agentIds, {
+        reach,
+        record: options.audit(context),
+      });
       return create(CreateJoinTokenResponseSchema, { joinToken, expireTime: timestampFromDate(expireTime) });
     },
 
@@ -36,8 +43,9 @@ export function createEnrollmentService(options: {
       return create(GetNonceResponseSchema, { nonce: await enrollment.makeNonce() });
     },
 
-    async join(request) {
-      const { sidecarId, agentIds } = await enrollment.join(request.joinToken, proofOf(request.proof));
+    async join(request, context) {
+      const record = options.audit(context);
+      const { sidecarId, agentIds } = await enrollment.join(request.joinToken, proofOf(request.proof), record);
       return create(JoinResponseSchema, { sidecarId, agentIds });
     },
 

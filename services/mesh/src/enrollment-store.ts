@@ -16,6 +16,22 @@ export interface EnrolledSidecar {
   agentIds: string[];
 }
 
+/** Waits until no other transaction invites this sidecar. */
+export async function lockSidecar(tx: Queryable, sidecarId: string): Promise<void> {
+  await tx.query(
+    sql`SELECT pg_advisory_xact_lock(hashtextextended('openhermit.mesh.invite ' || ${sidecarId}::text, 0))`,
+  );
+}
+
+/** The agents that a sidecar has joined for, and those that it may still join for. */
+export async function readSidecarAgents(db: Queryable, sidecarId: string): Promise<string[]> {
+  const { rows } = await db.query<{ agent_id: string }>(sql`
+    SELECT unnest(agent_ids) AS agent_id FROM mesh.sidecars WHERE id = ${sidecarId}
+    UNION
+    SELECT unnest(agent_ids) FROM mesh.join_tokens WHERE sidecar_id = ${sidecarId} AND expire_time > now()`);
+  return rows.map((row) => row.agent_id);
+}
+
 /** Stores a join token; returns when it expires. */
 export async function insertJoinToken(
   db: Queryable,

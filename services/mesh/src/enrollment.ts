@@ -1,11 +1,14 @@
-import { invalidArgument, unauthenticated, type MeshError } from "@openhermit/errors";
-import { isUniqueViolation, type Database } from "@openhermit/postgres";
+import type { Change, Reach, RecordChanges } from "@openhermit/caller";
+import { alreadyExists, invalidArgument, unauthenticated, type MeshError } from "@openhermit/errors";
+import { isUniqueViolation, type Database, type Queryable } from "@openhermit/postgres";
 import { ACCESS_TOKEN_LIFE_S, readAccessToken, signAccessToken } from "./access-token.ts";
 import { isSignedBy, publicKeyOf, thumbprintOf } from "./ed25519.ts";
 import {
   consumeJoinToken,
   consumeNonceOfKey,
   insertJoinToken,
+  lockSidecar,
+  readSidecarAgents,
   type EnrolledSidecar,
   type UsedNonce,
 } from "./enrollment-store.ts";
@@ -31,14 +34,29 @@ export interface VerifiedSidecar {
   expiresAt: Date;
 }
 
+/** A join token, shown once. */
+export interface NewJoinToken {
+  joinToken: string;
+  expireTime: Date;
+}
+
 /** How sidecars get their identity. */
 export interface Enrollment {
-  /** A single-use token that lets one sidecar join within 10 minutes. */
-  createJoinToken(sidecarId: string, agentIds: readonly string[]): Promise<{ joinToken: string; expireTime: Date }>;
+  /** A single-use token that lets one sidecar join within 10 minutes; for sidecars that the gateway starts itself. */
+  createJoinToken(sidecarId: string, agentIds: readonly string[]): Promise<NewJoinToken>;
+  /**
+   * The same for somebody who asks, recorded. Who joins replaces the sidecar's key and agents: throws SIDECAR_EXISTS when
+   * the sidecar hosts, or is invited to host, agents out of reach, or is named like one.
+   */
+  inviteSidecar(
+    sidecarId: string,
+    agentIds: readonly string[],
+    by: { reach: Reach; record: RecordChanges },
+  ): Promise<NewJoinToken>;
   /** A nonce for one proof within 60 seconds. */
   makeNonce(): Promise<string>;
-  /** Registers a key. Throws unauthenticated for a token or proof that is wrong, used or too old. */
-  join(joinToken: string, proof: Proof): Promise<EnrolledSidecar>;
+  /** Registers a key, recorded. Throws unauthenticated for a token or proof that is wrong, used or too old. */
+  join(joinToken: string, proof: Proof, record: RecordChanges): Promise<EnrolledSidecar>;
   /** Trades a proof for an access token. Throws unauthenticated for a wrong proof and an unknown or revoked key. */
   issueToken(proof: Proof): Promise<{ accessToken: string; lifetimeMs: number }>;
   /** Undefined when the token is not valid now. No statement, once key and sidecar are known. */
@@ -54,6 +72,26 @@ const joinTokenRefused = (): MeshError =>
   unauthenticated("JOIN_TOKEN_INVALID", "the join token is unknown, used or too old", {
     hint: "Create a new one with CreateJoinToken; it can be used once, within 10 minutes.",
   });
+
+const sidecarExists = (sidecarId: string): MeshError =>
+  alreadyExists("SIDECAR_EXISTS", `sidecar "${sidecarId}" exists already`, {
+    hint: "Choose another id for the sidecar.",
+    fields: { sidecar_id: sidecarId },
+  });
+
+/** The record of what becomes of a sidecar: for which agents, and never the token. */
+const sidecarChange = (action: string, sidecarId: string, agentIds: readonly string[]): Change => ({
+  action,
+  targetType: "sidecar",
+  targetId: sidecarId,
+  fields: [{ path: "agents", before: "", after: agentIds.join(", ") }],
+});
+
+async function newJoinToken(db: Queryable, sidecarId: string, agentIds: readonly string[]): Promise<NewJoinToken> {
+  const joinToken = makeJoinToken();
+  const expireTime = await insertJoinToken(db, { hash: hashJoinToken(joinToken), sidecarId, agentIds });
+  return { joinToken, expireTime };
+}
 
 /** Creates the enrollment over the stored keys and tokens. */
 export function createEnrollment(options: {
@@ -76,23 +114,31 @@ export function createEnrollment(options: {
   };
 
   return {
-    async createJoinToken(sidecarId, agentIds) {
-      const joinToken = makeJoinToken();
-      const expireTime = await insertJoinToken(database, { hash: hashJoinToken(joinToken), sidecarId, agentIds });
-      return { joinToken, expireTime };
+    createJoinToken: (sidecarId, agentIds) => newJoinToken(database, sidecarId, agentIds),
+
+    async inviteSidecar(sidecarId, agentIds, { reach, record }) {
+      return await database.transaction(async (tx) => {
+        // Of two who invite one sidecar at once for agents of theirs, the second one sees the first.
+        await lockSidecar(tx, sidecarId);
+        const concerned = reach.all ? [] : [sidecarId, ...(await readSidecarAgents(tx, sidecarId))];
+        if (!concerned.every((id) => reach.has(id))) throw sidecarExists(sidecarId);
+        await record(tx, [sidecarChange("sidecars.invite", sidecarId, agentIds)]);
+        return await newJoinToken(tx, sidecarId, agentIds);
+      });
     },
 
     makeNonce: () => makeNonce(keys),
 
-    async join(joinToken, proof) {
+    async join(joinToken, proof, record) {
       const nonce = await check(proof, "join");
+      const tokenHash = hashJoinToken(joinToken);
       try {
-        const joined = await consumeJoinToken(database, {
-          tokenHash: hashJoinToken(joinToken),
-          publicKey: proof.publicKey,
-          nonce,
+        const joined = await database.transaction(async (tx) => {
+          const sidecar = await consumeJoinToken(tx, { tokenHash, publicKey: proof.publicKey, nonce });
+          if (sidecar === undefined) throw joinTokenRefused();
+          await record(tx, [sidecarChange("sidecars.join", sidecar.sidecarId, sidecar.agentIds)]);
+          return sidecar;
         });
-        if (joined === undefined) throw joinTokenRefused();
         identities.forget(joined.sidecarId);
         return joined;
       } catch (error) {

@@ -1,7 +1,6 @@
 export type { VerifiedSidecar } from "./enrollment.ts";
 export type {
   AttachedLink,
-  Caller,
   DetachedLink,
   DetachReason,
   HostedAgents,

@@ -1,8 +1,9 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Caller } from "@openhermit/caller";
 import { permissionDenied } from "@openhermit/errors";
 import type { LinkService } from "@openhermit/protocol/mesh/v1/link_service";
 import type { AttachStreams } from "./attach-stream.ts";
-import type { Caller, HostedAgents } from "./mesh-ports.ts";
+import type { HostedAgents } from "./mesh-ports.ts";
 import type { PublishStreams } from "./publish-stream.ts";
 
 /** The RPCs of LinkService. Who a sidecar is and which agents it hosts comes from its credential alone. */

@@ -1,3 +1,4 @@
+import type { Reach } from "@openhermit/caller";
 import type { Event } from "@openhermit/protocol/activity/v1/event";
 import type { ComponentHealth } from "@openhermit/protocol/health/v1/health";
 import type { LedgerTurn, RefusalReason } from "@openhermit/protocol/mesh/v1/link_service";
@@ -5,12 +6,6 @@ import type { Ephemeral, TurnChange } from "@openhermit/protocol/mesh/v1/outbox"
 import type { Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
 import type { TranscriptEntry } from "@openhermit/protocol/sessions/v1/session";
 import type { Sql } from "@openhermit/postgres";
-
-/** Who calls, as the gateway's authenticate interceptor found out. */
-export type Caller =
-  | { readonly kind: "principal"; readonly id: string }
-  | { readonly kind: "sidecar"; readonly sidecarId: string; readonly agentIds: readonly string[] }
-  | { readonly kind: "anonymous" };
 
 /** A sidecar and the agents it hosts. */
 export interface HostedAgents {
@@ -69,8 +64,8 @@ export interface ReconciledTurns {
 export interface MeshPorts {
   /** The current snapshots of the agents; an agent without one is no longer hosted. Repeated until it succeeds. */
   compileSnapshots(agentIds: readonly string[]): Promise<Snapshot[]>;
-  /** Throws a MeshError unless all agents exist and may be hosted by a sidecar that somebody else starts. */
-  mayJoinExternally(agentIds: readonly string[]): Promise<void>;
+  /** Throws a MeshError unless all agents exist, are in reach, and may be hosted by a sidecar that somebody else starts. */
+  mayJoinExternally(agentIds: readonly string[], reach: Reach): Promise<void>;
   /** Before Welcome. A rejection ends the attach; the sidecar tries again. May be called again for the same epoch. */
   sidecarAttached(link: AttachedLink): Promise<void>;
   /** At least once for each epoch that ended, perhaps after the attach of a newer one. */

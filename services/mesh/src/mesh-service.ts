@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { Caller, RecordChanges } from "@openhermit/caller";
 import type { Database, Subscription } from "@openhermit/postgres";
 import { EnrollmentService } from "@openhermit/protocol/mesh/v1/enrollment_service";
 import { LinkService, type RunTurn } from "@openhermit/protocol/mesh/v1/link_service";
@@ -18,7 +19,7 @@ import { createLinkRegistry } from "./link-registry.ts";
 import { createLinkService } from "./link-service.ts";
 import { announceDrain, revokeAndFence } from "./link-store.ts";
 import { gatewayStopping, revoked, superseded } from "./mesh-errors.ts";
-import type { Caller, MeshPorts } from "./mesh-ports.ts";
+import type { MeshPorts } from "./mesh-ports.ts";
 import { createPublishStreams } from "./publish-stream.ts";
 import { createSidecarIdentities } from "./sidecar-identities.ts";
 import { createSnapshotPush } from "./snapshot-push.ts";
@@ -36,6 +37,8 @@ export interface MeshServiceOptions {
   /** A name of this gateway process that no other has. */
   gatewayId: string;
   caller(context: HandlerContext): Caller;
+  /** Writes what a call changes into the audit trail; also for calls without a credential. */
+  audit(context: HandlerContext): RecordChanges;
   ports: MeshPorts;
   /** How often sidecars are pinged, in milliseconds. Default 5,000. */
   heartbeatMs?: number;
@@ -142,7 +145,12 @@ export function createMeshService(options: MeshServiceOptions): MeshService {
     routes(router) {
       router.service(
         EnrollmentService,
-        createEnrollmentService({ enrollment, mayJoinExternally: (agentIds) => ports.mayJoinExternally(agentIds) }),
+        createEnrollmentService({
+          enrollment,
+          caller,
+          audit: (context) => options.audit(context),
+          mayJoinExternally: (agentIds, reach) => ports.mayJoinExternally(agentIds, reach),
+        }),
       );
       router.service(LinkService, createLinkService({ attachStreams, publishStreams, caller }));
     },

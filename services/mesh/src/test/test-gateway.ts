@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { callerName, type Caller, type Change } from "@openhermit/caller";
 import { MeshError, unauthenticated, type ErrorCode } from "@openhermit/errors";
 import { sql, type Database } from "@openhermit/postgres";
 import { SnapshotSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
@@ -11,7 +12,6 @@ import { testLog, type TestLog } from "@openhermit/testing";
 import {
   createMeshService,
   type AttachedLink,
-  type Caller,
   type DetachedLink,
   type IngestBatch,
   type MeshPorts,
@@ -135,6 +135,8 @@ export interface TestGateway {
   readonly mesh: MeshService;
   readonly neighbours: Neighbours;
   readonly log: TestLog;
+  /** The audit trail: who changed what. */
+  readonly trail: (Change & { by: string })[];
   /** Breaks every connection, as a crash of the network would. */
   breakConnections(): void;
   stop(): Promise<void>;
@@ -147,7 +149,10 @@ export async function startTestGateway(options: {
   heartbeatMs?: number;
   leaseMs?: number;
   ports?: Partial<MeshPorts>;
+  /** Who calls with the header `x-test-caller`, by its value. */
+  people?: Readonly<Record<string, Caller>>;
 }): Promise<TestGateway> {
+  const trail: TestGateway["trail"] = [];
   const { database, gatewayId = "gateway-a", heartbeatMs = 5000, leaseMs = 20_000 } = options;
   const log = testLog();
   const neighbours = createNeighbours();
@@ -156,13 +161,19 @@ export async function startTestGateway(options: {
     log,
     gatewayId,
     caller: (context) => context.values.get(CALLER),
+    audit: (context) => async (tx, changes) => {
+      // A statement of the transaction, as a trail writes one.
+      await tx.query(sql`SELECT`);
+      const by = callerName(context.values.get(CALLER));
+      trail.push(...changes.map((change) => ({ ...change, by })));
+    },
     ports: { ...neighbours.ports, ...options.ports },
     heartbeatMs,
     leaseMs,
   });
   const adapter = connectNodeAdapter({
     routes: (router) => mesh.routes(router),
-    interceptors: [mapErrors, authenticate(mesh)],
+    interceptors: [mapErrors, authenticate(mesh, options.people ?? {})],
   });
   const server = createServer(adapter);
   const sessions = new Set<ServerHttp2Session>();
@@ -178,6 +189,7 @@ export async function startTestGateway(options: {
     mesh,
     neighbours,
     log,
+    trail,
     breakConnections: () => sessions.forEach((session) => session.destroy()),
     async stop() {
       await mesh.close();
@@ -210,8 +222,10 @@ async function* mapStream<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
   }
 }
 
-function authenticate(mesh: MeshService): Interceptor {
+function authenticate(mesh: MeshService, people: Readonly<Record<string, Caller>>): Interceptor {
   return (next) => async (request) => {
+    const person = people[request.header.get("x-test-caller") ?? ""];
+    if (person !== undefined) request.contextValues.set(CALLER, person);
     const token = request.header.get("authorization")?.replace(/^Bearer /, "");
     if (token !== undefined) {
       const sidecar = await mesh.verifyAccessToken(token);
