@@ -13,6 +13,8 @@ export interface AccessPorts {
   teamOfAgent(agentId: string): string | undefined;
   /** All agents that exist, and the deleted ones that a team owned. */
   agentIds(): readonly string[];
+  /** All agents that exist. */
+  existingAgentIds(): readonly string[];
   /** The gateway's own URL, for links; without a slash at its end. */
   gatewayUrl(): string;
 }

@@ -1,6 +1,6 @@
 import { sql, type Queryable } from "@openhermit/postgres";
 import { MemberState } from "@openhermit/protocol/access/v1/member";
-import { Role, SubjectKind } from "@openhermit/protocol/access/v1/subject";
+import { SubjectKind, type Role } from "@openhermit/protocol/access/v1/subject";
 import { testDatabase, type TestDatabase } from "@openhermit/testing";
 import { accessMigrations } from "../access-migrations.ts";
 import type { SubjectRef } from "../principal.ts";
