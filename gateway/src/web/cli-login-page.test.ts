@@ -89,7 +89,7 @@ describe("the login of a command line", () => {
     { name: "x".repeat(65) },
   ])("with %j is refused", async (more) => {
     enter();
-    const page = await visitor.open(path(more as Record<string, string>));
+    const page = await visitor.open(path(more));
     expect(page.status).toBe(400);
     expect(page.text).toContain("hermit login");
   });

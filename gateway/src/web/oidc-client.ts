@@ -36,7 +36,9 @@ export function createOidcClient(options: { config: OidcConfig; callbackUrl(): s
 
   function provider(): Promise<oidc.Configuration> {
     if (discovered === undefined || performance.now() - discovered.at > DISCOVERY_MS) {
-      const client = discover(config, issuer);
+      const client = discover(config, issuer).catch((error: unknown) => {
+        throw unreachable(error);
+      });
       discovered = { at: performance.now(), client };
       client.catch(() => (discovered = undefined));
     }
@@ -45,7 +47,7 @@ export function createOidcClient(options: { config: OidcConfig; callbackUrl(): s
 
   return {
     async begin() {
-      const client = await provider().catch(refuse);
+      const client = await provider();
       const begun = {
         state: oidc.randomState(),
         nonce: oidc.randomNonce(),
@@ -81,7 +83,9 @@ export function createOidcClient(options: { config: OidcConfig; callbackUrl(): s
         if (claims === undefined) {
           throw new Error("the provider sent no ID token");
         }
-        const asksMore = claims[config.groupsClaim] === undefined && client.serverMetadata().userinfo_endpoint;
+        // Many providers keep ID tokens small and tell the rest when asked.
+        const isShort = claims[config.groupsClaim] === undefined || claims["preferred_username"] === undefined;
+        const asksMore = isShort && client.serverMetadata().userinfo_endpoint !== undefined;
         const more = asksMore ? await oidc.fetchUserInfo(client, tokens.access_token, claims.sub) : {};
         return identityOf({ ...more, ...claims });
       } catch (error) {
@@ -112,19 +116,18 @@ export function createOidcClient(options: { config: OidcConfig; callbackUrl(): s
     }
     const cause = toError(thrown);
     if (isOutage(cause)) {
-      throw unavailable(
-        "IDENTITY_PROVIDER_UNAVAILABLE",
-        `${config.name} can't be reached, or does not answer as it should`,
-        {
-          hint: "try again in a moment, or log in with a password",
-          cause,
-        },
-      );
+      throw unreachable(cause);
     }
     throw unauthenticated("OIDC_LOGIN_INVALID", `the login with ${config.name} did not come to an end`, {
       hint: "begin it again",
       cause,
     });
+  }
+
+  function unreachable(cause: unknown): MeshError {
+    const message = `${config.name} can't be reached, or does not answer as it should`;
+    const hint = "try again in a moment, or log in with a password";
+    return unavailable("IDENTITY_PROVIDER_UNAVAILABLE", message, { hint, cause });
   }
 }
 
