@@ -1,33 +1,36 @@
 import { fileURLToPath } from "node:url";
 
 import type { DescMethod } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { ScopedMethod } from "@openhermit/access-service";
 import { toError, unavailable, type MeshError } from "@openhermit/errors";
 import { newUuidV7 } from "@openhermit/ids";
 import { createDatabase, startEmbeddedPostgres, type EmbeddedPostgres } from "@openhermit/postgres";
-import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { HealthService } from "@openhermit/protocol/health/v1/health_service";
 import { SessionService } from "@openhermit/protocol/sessions/v1/session_service";
 import { createTelemetry, type Log } from "@openhermit/telemetry";
 
-import { operatorOnly } from "./access/access-rules.ts";
+import { createAccessPolicy } from "./access/access-policy.ts";
+import { createAttemptLimits } from "./access/attempt-limits.ts";
 import { createCredentialVerifier } from "./access/credential-verifier.ts";
+import { originsOf } from "./access/same-origin.ts";
 import { bringUp, elapsed, type BringUp } from "./bring-up.ts";
 import type { GatewayConfig } from "./config.ts";
 import { removeGatewayFile, writeGatewayFile } from "./home/gateway-file.ts";
 import { openHome } from "./home/open-home.ts";
 import { openOperatorToken } from "./home/operator-token.ts";
 import { listen, type Listener } from "./listener/listener.ts";
-import { isLoopback } from "./listener/loopback.ts";
+import { listenMetrics } from "./listener/metrics-listener.ts";
 import type { OnProgress } from "./progress.ts";
 import { registerGrpcHealth } from "./rpc/grpc-health.ts";
 import { registerReflection } from "./rpc/reflection.ts";
 import { createRpcHandler } from "./rpc/rpc.ts";
 import { VERSION } from "./version.ts";
-import { createBrowserSessions } from "./web/browser-session.ts";
-import { createLoginCodes } from "./web/login-codes.ts";
-import { createWeb, healthWord, loginPath } from "./web/web.ts";
+import { createWaysIn } from "./ways-in.ts";
+import { readSessionCookie } from "./web/session-cookie.ts";
+import { healthWord } from "./web/web.ts";
 import { migrations, wireServices, type Services } from "./wire.ts";
+import { wireWeb } from "./wire-web.ts";
 
 /** A running gateway. */
 export interface Gateway {
@@ -86,7 +89,7 @@ export async function startGateway(
 
     const listening = performance.now();
     // What comes later and is asked for by what comes earlier.
-    const late: { listener?: Listener; progress?: BringUp } = {};
+    const late: { listener?: Listener; progress?: BringUp; methods?: readonly ScopedMethod[] } = {};
     const url = () => config.publicUrl?.replace(/\/+$/, "") ?? late.listener?.url ?? "";
     let stopping: Promise<void> | undefined;
     const services = wireServices({
@@ -102,55 +105,59 @@ export async function startGateway(
         environment: config.environment,
         ...(config.lifelineFd === undefined ? {} : { lifelineFd: config.lifelineFd }),
       },
+      access: {
+        methods: () => late.methods ?? [],
+        tokenPepper: config.tokenPepper,
+        auditRetentionDays: config.auditRetentionDays,
+      },
     });
     let closing: Promise<void> | undefined;
     const closeServices = () => (closing ??= services.close());
     undo.push(closeServices);
 
+    const limits = createAttemptLimits();
+    const secure = config.tls !== undefined || config.publicUrl?.startsWith("https:") === true;
+    const ownOrigins = () => originsOf([url(), late.listener?.url ?? url()]);
     const verifier = createCredentialVerifier({
       operatorToken,
+      localOperator: services.access.localOperator,
+      verifyToken: (token, address) => services.access.verifyToken(token, address),
+      verifySession: (secret) => services.access.verifySession(secret),
+      readSession: (cookies) => readSessionCookie(cookies, secure),
       verifyAccessToken: (token) => services.mesh.verifyAccessToken(token),
+      ownOrigins,
+      limits,
     });
     const shutdown = new AbortController();
-    const codes = createLoginCodes();
-    const web = await createWeb({
-      version: VERSION,
-      log,
-      codes,
-      sessions: createBrowserSessions({
-        key: operatorToken.deriveKey("openhermit browser session"),
-        secure: config.tls !== undefined,
-      }),
-      url,
-      isOperator: (headers) =>
-        verifier.verify(headers).then(
-          (caller) => caller.kind === "principal" && caller.id === "operator",
-          () => false,
-        ),
-      health: () => services.health.summary(),
-      agents: localAgents(services),
-      metrics: async () => (await telemetry.prometheusText?.()) ?? "",
-      openMetrics: isLoopback(config.listen.host),
-    });
-    const handler = createRpcHandler({
+    const metrics = async () => (await telemetry.prometheusText?.()) ?? "";
+    const { oidc } = config;
+    const web = await wireWeb({ services, verifier, limits, ownOrigins, secure, url, metrics, oidc, log });
+    const rpc = createRpcHandler({
       routes(router) {
         services.routes(router);
         registerGrpcHealth(router, async () => healthWord((await services.health.summary()).state));
         registerReflection(router);
       },
       verifier,
-      holds: operatorOnly,
+      policy: createAccessPolicy(services),
+      limits,
       admit: (method) => refusal(method, late.progress, stopping !== undefined),
       telemetry,
       log,
       fallback: web,
       shutdownSignal: shutdown.signal,
     });
+    late.methods = rpc.scoped;
+    if (config.metricsListen !== undefined) {
+      const { metricsListen, insecure } = config;
+      const scraped = await listenMetrics({ listen: metricsListen, insecure, metrics, log });
+      undo.push(() => scraped.close(1_000));
+    }
     const listener = await listen({
       ...config.listen,
       tls: config.tls,
       insecure: config.insecure,
-      handler,
+      handler: rpc.handle,
       log,
     });
     late.listener = listener;
@@ -158,7 +165,7 @@ export async function startGateway(
     await writeGatewayFile(config.home, { url: url(), pid: process.pid, version: VERSION });
     undo.push(() => removeGatewayFile(config.home, process.pid));
     log.info({ url: url(), home: config.home, version: VERSION }, "gateway listening");
-    onProgress({ step: "listening", ms: elapsed(listening), url: url(), loginUrl: url() + loginPath(codes.create()) });
+    onProgress({ step: "listening", ms: elapsed(listening), url: url() });
 
     const progress = bringUp({
       database,
@@ -169,9 +176,10 @@ export async function startGateway(
       onProgress,
     });
     late.progress = progress;
-    const ready = progress.done.then(() => {
+    const ready = progress.done.then(async () => {
+      const waysIn = await createWaysIn(services.access.logins, url(), log);
       log.info({ ms: elapsed(begun) }, "gateway ready");
-      onProgress({ step: "ready", ms: elapsed(begun) });
+      onProgress({ step: "ready", ms: elapsed(begun), ...waysIn });
     });
     // Whoever started the gateway decides what to do about it; here it must not count as unhandled.
     ready.catch((error: unknown) => log.error({ err: toError(error) }, "gateway can't become ready"));
@@ -216,15 +224,6 @@ export async function startGateway(
       ? undefined
       : () => createDatabase({ url, log, applicationName: "openhermit-gateway migrations", maxConnections: 1 });
   }
-}
-
-// The pages read through the same contract as everybody else, without a way over the network.
-function localAgents(services: Services) {
-  const client = createClient(
-    FleetService,
-    createRouterTransport((router) => services.fleet.routes(router)),
-  );
-  return (pageToken: string) => client.listAgents({ pageSize: 200, pageToken });
 }
 
 function refusal(method: DescMethod, progress: BringUp | undefined, stopping: boolean): MeshError | undefined {

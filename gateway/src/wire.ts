@@ -1,4 +1,10 @@
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import {
+  accessMigrations,
+  createAccessService,
+  type AccessService,
+  type AccessServiceOptions,
+} from "@openhermit/access-service";
 import { activityMigrations, createActivityService } from "@openhermit/activity-service";
 import { catalogMigrations, createCatalogService } from "@openhermit/catalog-service";
 import {
@@ -15,7 +21,7 @@ import type { Event } from "@openhermit/protocol/activity/v1/event";
 import { createSessionsService, sessionsMigrations } from "@openhermit/sessions-service";
 import type { Log, Telemetry } from "@openhermit/telemetry";
 
-import { callerOf } from "./access/caller.ts";
+import { actorOf, callerOf, principalOf } from "./access/caller.ts";
 import { compileSnapshots } from "./compile-snapshots.ts";
 import { createMeshMetrics } from "./mesh-metrics.ts";
 
@@ -31,12 +37,15 @@ export interface WireOptions {
   /** Whether the services can use the database: it is there, and its schema is up to date. */
   databaseStatus(): DatabaseStatus;
   launcher: LauncherOptions;
+  /** What access is set to, and the methods that its scopes open. */
+  access: Pick<AccessServiceOptions, "methods" | "tokenPepper" | "auditRetentionDays">;
 }
 
 /** The services, wired. */
 export interface Services {
   routes(router: ConnectRouter): void;
-  readonly fleet: Pick<FleetService, "routes" | "stopAll">;
+  readonly access: AccessService;
+  readonly fleet: Pick<FleetService, "routes" | "stopAll" | "teamOfAgent">;
   readonly health: Pick<HealthService, "summary">;
   readonly mesh: Pick<MeshService, "verifyAccessToken" | "createJoinToken">;
   /** Starts the tasks. The database is migrated and the port is open. */
@@ -47,6 +56,7 @@ export interface Services {
 
 /** The schemas of all domains. */
 export const migrations: readonly MigrationSet[] = [
+  accessMigrations,
   meshMigrations,
   fleetMigrations,
   catalogMigrations,
@@ -59,9 +69,30 @@ export const migrations: readonly MigrationSet[] = [
 export function wireServices(options: WireOptions): Services {
   const { database, gatewayId, telemetry } = options;
   const metrics = createMeshMetrics(telemetry.meter, database);
-  const parts = (domain: string) => ({ database, caller: callerOf, log: options.log.child({ domain }) });
+  const access = createAccessService({
+    ...options.access,
+    database,
+    log: options.log.child({ domain: "access" }),
+    principal: principalOf,
+    actor: actorOf,
+    ports: {
+      teamOfAgent: (agentId) => fleet.teamOfAgent(agentId),
+      agentIds: () => fleet.ownedAgentIds(),
+      existingAgentIds: () => fleet.knownAgentIds(),
+      gatewayUrl: options.gatewayUrl,
+    },
+  });
+  const parts = (domain: string) => ({
+    database,
+    caller: callerOf,
+    audit: (context: HandlerContext) => access.recordChanges(actorOf(context)),
+    log: options.log.child({ domain }),
+  });
 
-  const catalog = createCatalogService(parts("catalog"));
+  const catalog = createCatalogService({
+    ...parts("catalog"),
+    ports: { holdTeams: (tx, agentIds) => fleet.holdTeams(tx, agentIds) },
+  });
   const activity = createActivityService(parts("activity"));
   const health = createHealthService({
     ...parts("health"),
@@ -83,6 +114,7 @@ export function wireServices(options: WireOptions): Services {
     launcher: options.launcher,
     ...ollama(options.launcher.environment["OLLAMA_HOST"]),
     ports: {
+      isTeam: (teamId) => access.isTeam(teamId),
       createJoinToken: (sidecarId, agentIds) => mesh.createJoinToken(sidecarId, agentIds),
       drainSidecar: (sidecarId, graceMs) => mesh.drainSidecar(sidecarId, graceMs),
       revokeSidecar: (sidecarId) => mesh.revokeSidecar(sidecarId),
@@ -98,7 +130,13 @@ export function wireServices(options: WireOptions): Services {
     ...parts("manifest"),
     ports: {
       providerNames: (tx) => fleet.providerNames(tx),
-      agentIds: (tx) => fleet.agentIds(tx),
+      agentTeams: (tx) => fleet.agentTeams(tx),
+      isTeam: (teamId) => access.isTeam(teamId),
+      may(context, resource, verb, id) {
+        const principal = principalOf(context);
+        const decision = principal && access.decide(principal, resource, verb);
+        return decision?.granted === true && decision.covers(id);
+      },
       applyProviders: (tx, providers, apply) => fleet.applyProviders(tx, providers, apply),
       applyAgents: (tx, agents, apply) => fleet.applyAgents(tx, agents, apply),
       applyMcpServers: (tx, servers, apply) => catalog.applyMcpServers(tx, servers, apply),
@@ -109,7 +147,7 @@ export function wireServices(options: WireOptions): Services {
     gatewayId,
     ports: {
       compileSnapshots: (agentIds) => compileSnapshots({ fleet, catalog }, agentIds),
-      mayJoinExternally: (agentIds) => fleet.mayJoinExternally(agentIds),
+      mayJoinExternally: (agentIds, reach) => fleet.mayJoinExternally(agentIds, reach),
       async sidecarAttached(link) {
         metrics.attached(link);
         await fleet.sidecarAttached(link);
@@ -143,13 +181,15 @@ export function wireServices(options: WireOptions): Services {
   fleet.onChanged((agentIds) => mesh.refreshSnapshots(agentIds));
   catalog.onChanged((agentIds) => mesh.refreshSnapshots(agentIds));
 
-  const services = [mesh, fleet, catalog, sessions, activity, health, manifest];
+  const services = [access, mesh, fleet, catalog, sessions, activity, health, manifest];
   return {
+    access,
     fleet,
     health,
     mesh,
     routes: (router) => services.forEach((service) => service.routes(router)),
     async start() {
+      await access.start();
       catalog.start();
       activity.start();
       await mesh.start();
@@ -162,6 +202,8 @@ export function wireServices(options: WireOptions): Services {
       await fleet.close();
       await mesh.close();
       await Promise.all([sessions.close(), activity.close(), catalog.close(), health.close(), manifest.close()]);
+      // Last: it still writes what was denied.
+      await access.close();
     },
   };
 }

@@ -83,6 +83,7 @@ describe("access rules", () => {
     ["names the resource", { resource: "agent", verb: Verb.READ, agents: AgentBinding.LISTED }],
     ["names the resource", { verb: Verb.READ }],
     ["names no verb", { resource: "teams" }],
+    ["which no role has", { resource: "activity", verb: Verb.WRITE, agents: AgentBinding.LISTED }],
     ["selects an agent without", { resource: "agents", verb: Verb.READ, agents: AgentBinding.SELECTED }],
     ["not about agents", { resource: "teams", verb: Verb.READ, selector: "agent_id", agents: AgentBinding.SELECTED }],
     ["does not say how", { resource: "sessions", verb: Verb.READ }],

@@ -108,6 +108,10 @@ function readPrincipalRule(method: DescMethod, option: Option, resources: Access
   if (verb !== Verb.READ && verb !== Verb.WRITE) {
     throw wrong("names no verb");
   }
+  const word = verb === Verb.READ ? "read" : "write";
+  if (known[word] === undefined) {
+    throw wrong(`needs the right ${resource}:${word}, which no role has`);
+  }
   if (agents === AgentBinding.SELECTED && (option.selector === "" || !known.agentBound)) {
     throw wrong("selects an agent without a selector, or for a resource that is not about agents");
   }
@@ -117,7 +121,7 @@ function readPrincipalRule(method: DescMethod, option: Option, resources: Access
   return {
     audience: Audience.PRINCIPAL,
     resource,
-    verb: verb === Verb.READ ? "read" : "write",
+    verb: word,
     selector: option.selector === "" ? undefined : compileSelector(method.input, option.selector),
     agents,
     agentBound: known.agentBound,

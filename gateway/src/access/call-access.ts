@@ -1,12 +1,11 @@
 import { createContextKey } from "@connectrpc/connect";
-import type { Decision, Principal } from "@openhermit/access-service";
+import { subjectName, type Decision, type Principal } from "@openhermit/access-service";
 import type { Caller, Reach } from "@openhermit/caller";
 import { notFound, permissionDenied, unauthenticated, type MeshError } from "@openhermit/errors";
 import { AgentBinding } from "@openhermit/protocol/common/v1/access";
 
 import type { AccessPolicy } from "./access-policy.ts";
 import type { PrincipalRule } from "./access-rules.ts";
-import { subjectName } from "./caller.ts";
 import { watchReach, type WatchedReach } from "./watched-reach.ts";
 
 /** What one principal may do with one call. */

@@ -1,5 +1,5 @@
 import { createContextKey, type ContextValues } from "@connectrpc/connect";
-import type { Actor, Principal, SubjectRef } from "@openhermit/access-service";
+import { subjectName, type Actor, type Principal, type SubjectRef } from "@openhermit/access-service";
 import type { Caller } from "@openhermit/caller";
 import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
 
@@ -54,18 +54,6 @@ export function actorOf(context: CallContext): Actor {
 export function strangerOf({ subject }: Principal): Caller {
   const agents = { all: false, has: () => false, ids: () => [] };
   return { kind: "principal", name: subjectName(subject), agents, mayOwnFor: () => false };
-}
-
-const SUBJECT_WORDS = new Map<SubjectKind, string>([
-  [SubjectKind.LOCAL_OPERATOR, "local-operator"],
-  [SubjectKind.MEMBER, "member"],
-  [SubjectKind.SERVICE_ACCOUNT, "service-account"],
-]);
-
-/** A subject in a log: `member:alice`, `service-account:ci`, `local-operator`. */
-export function subjectName({ kind, id }: SubjectRef): string {
-  const word = SUBJECT_WORDS.get(kind) ?? "unknown";
-  return id === "" ? word : `${word}:${id}`;
 }
 
 function sameSubject(a: SubjectRef, b: SubjectRef): boolean {

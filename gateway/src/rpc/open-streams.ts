@@ -1,4 +1,4 @@
-import type { MeshError } from "@openhermit/errors";
+import { toError, type MeshError } from "@openhermit/errors";
 
 /** The open streams of principals, which end when their principal may no longer have them. */
 export interface OpenStreams {
@@ -50,10 +50,15 @@ export function createOpenStreams(onChanged: (callback: () => void) => () => voi
     guard: (source, endError) => ({
       [Symbol.asyncIterator]() {
         const iterator = source[Symbol.asyncIterator]();
-        let ended: MeshError | undefined;
-        let fail: ((error: MeshError) => void) | undefined;
+        let ended: Error | undefined;
+        let fail: ((error: Error) => void) | undefined;
         const judge = () => {
-          ended = endError();
+          try {
+            ended = endError();
+          } catch (error) {
+            // Whom nobody can judge may not go on.
+            ended = toError(error);
+          }
           if (ended === undefined) {
             return;
           }

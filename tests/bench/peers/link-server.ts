@@ -7,9 +7,10 @@ import { create } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { AttachResponseSchema, LinkService, PublishResponseSchema } from "@openhermit/protocol/mesh/v1/link_service";
 import { createLog, createTelemetry } from "@openhermit/telemetry";
-import { operatorOnly } from "../../../gateway/src/access/access-rules.ts";
+import { createAttemptLimits } from "../../../gateway/src/access/attempt-limits.ts";
 import { listen } from "../../../gateway/src/listener/listener.ts";
 import { createRpcHandler } from "../../../gateway/src/rpc/rpc.ts";
+import { noPrincipals } from "./open-access.ts";
 
 const log = createLog({ service: "bench", level: "error" });
 
@@ -39,12 +40,13 @@ const listener = await listen({
   handler: createRpcHandler({
     routes,
     verifier: { verify: async () => ({ kind: "sidecar", sidecarId: "one", agentIds: ["one"] }) },
-    holds: operatorOnly,
+    policy: noPrincipals,
+    limits: createAttemptLimits(),
     admit: () => undefined,
     telemetry: await createTelemetry({ service: "bench", version: "1", env: {} }),
     log,
     fallback: (_request, response) => void (response as ServerResponse).writeHead(404).end(),
-  }),
+  }).handle,
 });
 console.log(`PORT ${new URL(listener.url).port}`);
 process.on("disconnect", () => process.exit(0));
