@@ -31,6 +31,8 @@ export interface ChangeAuthor {
 export interface ApplyOptions extends ChangeAuthor {
   /** Say what would change and change nothing; `record` is not called. */
   dryRun: boolean;
+  /** Whether the caller holds the right to change the server of this id. What is as it should be needs none. */
+  mayWrite(id: string): boolean;
 }
 
 /** What was, or with dryRun would be, done to one resource. */

@@ -145,6 +145,7 @@ describe("applyMcpServers", () => {
   const options = (dryRun: boolean) => ({
     dryRun,
     caller: testCaller(),
+    mayWrite: () => true,
     record: async (_: unknown, changes: readonly Change[]) => void recorded.push(...changes),
   });
   const apply = (servers: McpServer[], dryRun = false) =>

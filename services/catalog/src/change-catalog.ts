@@ -90,7 +90,7 @@ export async function removeAgent(database: Database, agentId: string): Promise<
 export async function applyServers(
   tx: Queryable,
   messages: readonly McpServer[],
-  { dryRun, caller, record }: ApplyOptions,
+  { dryRun, caller, record, mayWrite }: ApplyOptions,
   ports: CatalogPorts,
 ): Promise<ResourceChange[]> {
   if (messages.length === 0) return [];
@@ -119,7 +119,7 @@ export async function applyServers(
       changes.push({ id: server.id, action: "none", fields: [] });
       continue;
     }
-    if (!mayAssign(reach, [...(old?.agents ?? []), ...server.agents], owners)) {
+    if (!mayWrite(server.id) || !mayAssign(reach, [...(old?.agents ?? []), ...server.agents], owners)) {
       changes.push({ id: server.id, action: "refused", fields: [] });
       continue;
     }

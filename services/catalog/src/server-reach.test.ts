@@ -175,7 +175,12 @@ describe("a manifest of a member", () => {
     const records: Change[] = [];
     const record = async (_: unknown, changes: readonly Change[]) => void records.push(...changes);
     const changes = await store.database.transaction((tx) =>
-      catalog.catalog.applyMcpServers(tx, servers, { dryRun, caller: PEOPLE.ann, record }),
+      catalog.catalog.applyMcpServers(tx, servers, {
+        dryRun,
+        caller: PEOPLE.ann,
+        record,
+        mayWrite: (id) => id !== "unwritable",
+      }),
     );
     return changes.map(({ id, action, fields }) => `${id} ${action} ${fields.length}`);
   };
@@ -195,9 +200,7 @@ describe("a manifest of a member", () => {
     expect(await apply(servers, true)).toEqual(expected);
     expect(await apply(servers, false)).toEqual(expected);
     expect(await catalog.client.listMcpServers({})).toEqual(before);
-    expect(await apply([server("all", ["*"], changed), server("mine", ["one"])], true)).toEqual([
-      "all refused 0",
-      "mine create 0",
-    ]);
+    const more = [server("all", ["*"], changed), server("mine", ["one"]), server("unwritable", ["one"])];
+    expect(await apply(more, true)).toEqual(["all refused 0", "mine create 0", "unwritable refused 0"]);
   });
 });

@@ -214,7 +214,7 @@ describe("a manifest of a member", () => {
       fleet.fleet.applyAgents(
         tx,
         agents.map((agent) => create(AgentSchema, { spec, ...agent })),
-        { dryRun, caller: fleet.caller(name), record: async () => {} },
+        { dryRun, caller: fleet.caller(name), record: async () => {}, mayWrite: (id) => id !== "unwritable" },
       ),
     );
   const actions = async (...args: Parameters<typeof apply>) =>
@@ -239,6 +239,16 @@ describe("a manifest of a member", () => {
       ]);
     }
     expect((await fleet.agent("one")).team).toBe("blue");
+  });
+
+  it("needs the right to write each agent it changes, and none for one that is so already", async () => {
+    expect(await actions("ann", [{ id: "unwritable" }, { id: "new" }], true)).toEqual([
+      "unwritable refused 0",
+      "new create 0",
+    ]);
+    await add(ann, "unwritable");
+    expect(await actions("ann", [{ id: "unwritable" }])).toEqual(["unwritable none 0"]);
+    expect(await actions("ann", [{ id: "unwritable", displayName: "Mine" }])).toEqual(["unwritable refused 0"]);
   });
 
   it("leaves the team as it is when it does not name one, and moves the agent when it may", async () => {

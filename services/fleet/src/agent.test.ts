@@ -55,6 +55,18 @@ describe("updatedAgent", () => {
     expect(updatedAgent(current, agent({ spec: { model: "offline/echo" } }), undefined)).toEqual(desired());
   });
 
+  it("leaves spec and team as they are without a mask that names them, unless they are set", () => {
+    const owned = { ...current, team: "red" };
+    expect(updatedAgent(owned, agent({ displayName: "First" }), undefined)).toMatchObject({
+      displayName: "First",
+      spec: current.spec,
+      team: "red",
+    });
+    expect(updatedAgent(owned, agent({ team: "blue" }), undefined).team).toBe("blue");
+    const mask = { $typeName: "google.protobuf.FieldMask" as const, paths: ["team"] };
+    expect(updatedAgent(owned, agent({}), mask)).toEqual({ ...owned, team: "" });
+  });
+
   it("refuses what is not there or not to be set", () => {
     for (const path of ["id", "status", "spec.nope", "__proto__", "spec.model.x"]) {
       const mask = { $typeName: "google.protobuf.FieldMask" as const, paths: [path] };

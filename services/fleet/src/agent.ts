@@ -167,14 +167,18 @@ const MASK_PATHS: ReadonlyMap<string, Assign> = new Map<string, Assign>([
   ]),
 ]);
 
-const DEFAULT_MASK = ["display_name", "labels", "spec", "desired_state"];
+/** What an update without a mask names. No agent is without a spec, and who does not speak of teams moves none. */
+function impliedMask({ spec, team }: Agent): string[] {
+  const mask = ["display_name", "labels", "desired_state"];
+  if (spec !== undefined) mask.push("spec");
+  if (team !== "") mask.push("team");
+  return mask;
+}
 
 /** The agent after an update: the named fields from the request, all others as they are. */
 export function updatedAgent(current: DesiredAgent, request: Agent, mask: FieldMask | undefined): DesiredAgent {
   const named = mask?.paths ?? [];
-  // Who does not speak of teams does not take the agent from its team.
-  const unnamed = request.team === "" ? DEFAULT_MASK : [...DEFAULT_MASK, "team"];
-  const paths = named.length === 0 ? unnamed : named;
+  const paths = named.length === 0 ? impliedMask(request) : named;
   const target = clone(AgentSchema, toDesiredMessage(current));
   for (const path of paths) {
     const assign = MASK_PATHS.get(path);

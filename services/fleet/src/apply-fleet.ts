@@ -65,7 +65,7 @@ export async function applyAgents(
   tx: Queryable,
   messages: readonly Agent[],
   builtins: Builtins,
-  { dryRun, ...author }: ChangeAuthor & { dryRun: boolean },
+  { dryRun, mayWrite, ...author }: ChangeAuthor & { dryRun: boolean; mayWrite(id: string): boolean },
 ): Promise<ResourceChange[]> {
   if (messages.length === 0) return [];
   if (!dryRun) await lockApply(tx);
@@ -81,7 +81,8 @@ export async function applyAgents(
   for (const agent of wanted) {
     const { id } = agent;
     const before = existing.get(id);
-    const action = actionOn(before, agent, author);
+    const needed = actionOn(before, agent, author);
+    const action = needed === "none" || mayWrite(id) ? needed : "refused";
     changes.push({ id, action, fields: action === "update" ? agentDifferences(before, agent) : [] });
     if (action === "create") {
       if (!dryRun && !(await insertAgent(tx, agent, { id: "", digest: "" }))) throw createdMeanwhile(id);

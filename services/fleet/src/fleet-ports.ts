@@ -83,6 +83,8 @@ export interface ApplyOptions {
   dryRun: boolean;
   /** Who applies it. */
   caller: Caller;
+  /** Whether the caller holds the right to change the resource of this id. What is as it should be needs none. */
+  mayWrite(id: string): boolean;
   /** Writes into the audit trail, within the transaction. Not called in a dry run. */
   record: RecordChanges;
 }
@@ -151,7 +153,7 @@ export interface FleetService {
   applyProviders(
     tx: Queryable,
     providers: readonly Provider[],
-    options: Omit<ApplyOptions, "caller"> & { mayWrite(name: string): boolean },
+    options: Omit<ApplyOptions, "caller">,
   ): Promise<ResourceChange[]>;
   applyAgents(tx: Queryable, agents: readonly Agent[], options: ApplyOptions): Promise<ResourceChange[]>;
 

@@ -248,8 +248,8 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     agentTeams: readTeams,
     holdTeams,
     applyProviders: (tx, providers, apply) => applyProviders(tx, providers, builtins, apply),
-    applyAgents: (tx, agents, { dryRun, caller, record }) =>
-      applyAgents(tx, agents, builtins, { dryRun, caller, record, isTeam: (teamId) => ports.isTeam(teamId) }),
+    applyAgents: (tx, agents, apply) =>
+      applyAgents(tx, agents, builtins, { ...apply, isTeam: (teamId) => ports.isTeam(teamId) }),
   };
 }
 

@@ -103,10 +103,11 @@ describe("a manifest", () => {
   const apply = async ({ dryRun = false, mayWrite = true } = {}) => {
     const records: Change[] = [];
     const record = async (_: unknown, changes: readonly Change[]) => void records.push(...changes);
-    const options = { dryRun, caller: fleet.caller("operator"), record, mayWrite: () => mayWrite };
+    const options = { dryRun, caller: fleet.caller("operator"), record };
+    const mayPut = { ...options, mayWrite: () => mayWrite };
     const changes = await store.database.transaction(async (tx) => [
-      ...(await fleet.fleet.applyProviders(tx, providers, options)),
-      ...(await fleet.fleet.applyAgents(tx, agents, options)),
+      ...(await fleet.fleet.applyProviders(tx, providers, mayPut)),
+      ...(await fleet.fleet.applyAgents(tx, agents, { ...options, mayWrite: () => true })),
     ]);
     return { actions: changes.map(({ id, action }) => `${id} ${action}`), records };
   };

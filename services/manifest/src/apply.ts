@@ -29,6 +29,8 @@ export interface ApplyOptions {
   dryRun: boolean;
   /** Who applies the manifest. */
   caller: Caller;
+  /** Whether the caller holds the right to change the resource of this id. What is as it should be needs none. */
+  mayWrite(id: string): boolean;
   /** Writes into the audit trail; to be called within the transaction, once for each changed resource, not in a dry run. */
   record: RecordChanges;
 }
@@ -43,11 +45,11 @@ export interface ManifestPorts {
   isTeam(teamId: string): boolean;
   /** Whether the caller of a call holds the right `resource:id:verb`. */
   may(context: HandlerContext, resource: string, verb: "read" | "write", id: string): boolean;
-  /** Creates or updates providers; answers in the order of the input. One that is so already needs no right. */
+  /** Creates or updates providers; answers in the order of the input. */
   applyProviders(
     tx: Queryable,
     providers: readonly Provider[],
-    options: ApplyOptions & { mayWrite(name: string): boolean },
+    options: ApplyOptions,
   ): Promise<readonly ResourceChange[]>;
   /**
    * Creates or updates agents; answers in the order of the input. DESIRED_STATE_UNSPECIFIED leaves the state of an
@@ -64,9 +66,9 @@ export interface ManifestPorts {
 }
 
 /** A manifest to apply. */
-export interface ManifestInput extends ApplyOptions {
-  /** Whether the caller may change a provider. */
-  mayWriteProvider(name: string): boolean;
+export interface ManifestInput extends Omit<ApplyOptions, "mayWrite"> {
+  /** Whether the caller holds the right `resource:id:write`. */
+  mayWrite(resource: string, id: string): boolean;
   /** YAML. */
   text: string;
   /** The absolute folder that relative paths refer to; empty refuses them. */
@@ -102,11 +104,15 @@ export async function applyManifest(
     if (problems.size > 0) return { kind: "invalid", problems: problems.sorted() } satisfies ApplyResult;
 
     const { dryRun, caller, record } = input;
-    const options = { dryRun, caller, record };
-    const mayWrite = (name: string): boolean => input.mayWriteProvider(name);
-    const providers = await ports.applyProviders(tx, compiled.providers, { ...options, mayWrite });
-    const agents = await ports.applyAgents(tx, compiled.agents, options);
-    const mcpServers = await ports.applyMcpServers(tx, compiled.mcpServers, options);
+    const optionsFor = (resource: string): ApplyOptions => ({
+      dryRun,
+      caller,
+      record,
+      mayWrite: (id) => input.mayWrite(resource, id),
+    });
+    const providers = await ports.applyProviders(tx, compiled.providers, optionsFor("providers"));
+    const agents = await ports.applyAgents(tx, compiled.agents, optionsFor("agents"));
+    const mcpServers = await ports.applyMcpServers(tx, compiled.mcpServers, optionsFor("mcp-servers"));
     const changes = [
       ...providers.map((change) => ({ resourceType: "provider" as const, change })),
       ...agents.map((change) => ({ resourceType: "agent" as const, change })),
@@ -118,7 +124,7 @@ export async function applyManifest(
   });
 }
 
-/** What the manifest may refer to. An agent out of reach is as unknown as one that does not exist, and so is a team. */
+/** What the manifest may refer to. What the caller may not is refused by the domain that owns it, and no hint names it. */
 async function knownNames(tx: Queryable, ports: ManifestPorts, caller: Caller): Promise<KnownNames> {
   const reach = reachOf(caller);
   const teams = await ports.agentTeams(tx);
@@ -126,7 +132,8 @@ async function knownNames(tx: Queryable, ports: ManifestPorts, caller: Caller): 
   return {
     providerNames: await ports.providerNames(tx),
     agentIds: [...teams].filter(([id, team]) => reach.has(id, team)).map(([id]) => id),
-    // Who may not own for a team is refused by the fleet, and not told whether it exists.
+    isAgent: (agentId) => teams.has(agentId),
+    // Who may not own for a team is not told whether it exists.
     isTeam: (teamId) => !mayOwnFor(teamId) || ports.isTeam(teamId),
   };
 }

@@ -13,6 +13,7 @@ import { createProblemList } from "./problem-list.ts";
 const KNOWN = {
   providerNames: ["anthropic", "offline", "ollama"],
   agentIds: ["elder"],
+  isAgent: (agentId: string) => agentId === "elder" || agentId === "secret-plan",
   isTeam: (teamId: string) => teamId === "red" || teamId === "blue",
 };
 const checkRules = createRuleCheck();
@@ -153,6 +154,14 @@ mcpServers:
       '2:27 agents.b.team: team "green" does not exist',
       "2:47 agents.c.team: expected a team, found nothing",
       "2:64 agents.d.team: expected text, found the number 7",
+    ]);
+  });
+
+  it("names no agent in a hint that the caller may not know of", () => {
+    const { problems } = compile("mcpServers: { a: { command: node, agents: [secret-plan, secret-plam, elde] } }");
+    expect(problems.map(({ message, hint }) => `${message}: ${hint}`)).toEqual([
+      'agent "secret-plam" does not exist: add it under agents:, or remove it here',
+      'agent "elde" does not exist: did you mean "elder"?',
     ]);
   });
 

@@ -32,8 +32,10 @@ export interface CompiledManifest {
 /** What a manifest may refer to without defining it. */
 export interface KnownNames {
   providerNames: readonly string[];
-  /** Those that the caller may know of: what is told as missing, or as nearest to a mistyped id, is made of these. */
+  /** Those that the caller may know of: the nearest to a mistyped id is sought among these. */
   agentIds: readonly string[];
+  /** Whether an agent exists, known to the caller or not. */
+  isAgent(agentId: string): boolean;
   isTeam(teamId: string): boolean;
 }
 
@@ -76,7 +78,7 @@ export function compileManifest(source: ManifestSource, known: KnownNames, conte
     return compileAgent(id, agent, defaults, context);
   });
   const mcpServers = [...(source.mcpServers ?? [])].map(([id, server]) => {
-    checkAssignment(id, server, agentIds, problems);
+    checkAssignment(id, server, { agentIds, isAgent: known.isAgent }, problems);
     return compileMcpServer(id, server, context);
   });
   return { providers, agents, mcpServers };
@@ -172,7 +174,7 @@ function compileAgent(id: string, source: AgentSource, defaults: BehaviourSource
 function checkAssignment(
   id: string,
   source: McpServerSource,
-  agentIds: ReadonlySet<string>,
+  { agentIds, isAgent }: { agentIds: ReadonlySet<string>; isAgent(agentId: string): boolean },
   problems: ProblemList,
 ): void {
   const path = ["mcpServers", id];
@@ -187,7 +189,7 @@ function checkAssignment(
     return;
   }
   for (const [index, agent] of source.agents.entries()) {
-    if (agent === "*" || agentIds.has(agent)) continue;
+    if (agent === "*" || agentIds.has(agent) || isAgent(agent)) continue;
     const hint = didYouMean(agent, agentIds, "add it under agents:, or remove it here");
     problems.add([...path, "agents", index], `agent "${agent.slice(0, 80)}" does not exist`, hint);
   }

@@ -48,7 +48,7 @@ export function createManifestService(options: ManifestServiceOptions): Manifest
             dryRun,
             caller,
             record: options.audit(context),
-            mayWriteProvider: (name) => ports.may(context, "providers", "write", name),
+            mayWrite: (resource, id) => ports.may(context, resource, "write", id),
           });
           if (result.kind === "invalid") throw invalidManifest(request, result.problems);
           const response = encode(result.changes);

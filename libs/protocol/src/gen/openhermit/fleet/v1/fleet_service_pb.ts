@@ -181,8 +181,8 @@ export type UpdateAgentRequest = Message<"openhermit.fleet.v1.UpdateAgentRequest
   agent?: Agent | undefined;
 
   /**
-   * Which fields to change, for example `spec.model`. Empty means display_name, labels, spec, desired_state
-   * and, when it is set, team.
+   * Which fields to change, for example `spec.model`. Empty means display_name, labels, desired_state and,
+   * where they are set, spec and team.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
