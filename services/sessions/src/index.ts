@@ -1,6 +1,5 @@
 export { sessionsMigrations } from "./migrations.ts";
 export type {
-  Caller,
   HostedAgents,
   ReconciledTurns,
   SessionsPorts,

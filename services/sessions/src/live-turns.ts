@@ -5,6 +5,8 @@ export interface LiveTurn {
   readonly turnId: string;
   readonly sessionId: string;
   readonly agentId: string;
+  /** Who sent its message. */
+  readonly sender: string;
   attempt: number;
   /** When it was offered last, on the monotonic clock. */
   offeredAt: number;
@@ -45,8 +47,8 @@ export function createLiveTurns(): LiveTurns {
   return {
     get: (turnId) => turns.get(turnId),
     add({ turn }, offeredAt, accepted) {
-      const { id: turnId, sessionId, agentId, attempt } = turn;
-      const live = { turnId, sessionId, agentId, attempt, offeredAt, accepted, suspect: false };
+      const { id: turnId, sessionId, agentId, sender, attempt } = turn;
+      const live = { turnId, sessionId, agentId, sender, attempt, offeredAt, accepted, suspect: false };
       turns.set(turnId, live);
       bySession.set(sessionId, turnId);
       return live;

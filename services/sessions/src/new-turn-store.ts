@@ -16,6 +16,8 @@ export interface NewTurn {
     | { readonly kind: "key"; readonly key: string; readonly channel: string; readonly newSessionId: string };
   readonly title: string;
   readonly userId: string;
+  /** Who sent it, by name, as the credential says. */
+  readonly sender: string;
   /** Empty when the call is not repeated. */
   readonly requestId: string;
   readonly onDisconnect: DisconnectPolicy;
@@ -56,7 +58,7 @@ export async function storeTurn(database: Database, turn: NewTurn, maxQueued: nu
 }
 
 async function tryStoreTurn(database: Database, turn: NewTurn, maxQueued: number): Promise<StoredTurn> {
-  const { agentId, message, userId, onDisconnect, traceparent, gatewayId, offer } = turn;
+  const { agentId, message, userId, sender, onDisconnect, traceparent, gatewayId, offer } = turn;
   const requestId = turn.requestId === "" ? null : turn.requestId;
   const { rows } = await database.query<{ free: boolean; joined: boolean | null } & TurnRow>(sql`
     WITH existing AS (
@@ -68,9 +70,9 @@ async function tryStoreTurn(database: Database, turn: NewTurn, maxQueued: number
     ), session AS (${sessionOf(turn)}
     ), added AS (
       INSERT INTO sessions.turns AS t (
-        id, session_id, number, agent_id, user_id, channel, state, attempt, message, request_id, on_disconnect,
+        id, session_id, number, agent_id, user_id, sender, channel, state, attempt, message, request_id, on_disconnect,
         traceparent, gateway_id, owner_time, base_position)
-      SELECT ${turn.turnId}::uuid, s.id, s.turn_count, ${agentId}, ${userId}, s.channel,
+      SELECT ${turn.turnId}::uuid, s.id, s.turn_count, ${agentId}, ${userId}, ${sender}, s.channel,
         CASE WHEN s.offered THEN 2 ELSE 1 END, CASE WHEN s.offered THEN 1 ELSE 0 END, ${message}, ${requestId},
         ${onDisconnect}::smallint, ${traceparent}, CASE WHEN s.offered THEN ${gatewayId} END,
         CASE WHEN s.offered THEN now() END,

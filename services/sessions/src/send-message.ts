@@ -15,7 +15,8 @@ import { findTurnOfRequest } from "./turn-store.ts";
 
 /** Who sends a message, and until when somebody listens. */
 export interface Sender {
-  readonly userId: string;
+  /** By name, as the credential says; as long as nobody sends for somebody else, also the user. */
+  readonly name: string;
   /** The W3C trace context of the call. */
   readonly traceparent: string;
   readonly signal: AbortSignal;
@@ -84,7 +85,8 @@ function newTurn(request: SendMessageRequest, sender: Sender, gatewayId: string,
     message,
     conversation: conversationOf(request),
     title: titleOf(message),
-    userId: sender.userId,
+    userId: sender.name,
+    sender: sender.name,
     requestId,
     onDisconnect: onDisconnect === DisconnectPolicy.UNSPECIFIED ? DisconnectPolicy.CONTINUE : onDisconnect,
     traceparent: sender.traceparent,

@@ -1,40 +1,52 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { callerName, reachOf, type Caller, type Reach, type RecordChanges } from "@openhermit/caller";
 import type { Database } from "@openhermit/postgres";
 import { SessionService } from "@openhermit/protocol/sessions/v1/session_service";
 import { formatTraceparent, newTraceContext, parseTraceparent } from "@openhermit/telemetry";
 import type { CancelTurn } from "./cancel-turn.ts";
 import type { SendMessage } from "./send-message.ts";
-import { decodePageToken, encodePageToken, toSessionMessage } from "./session-proto.ts";
-import { findSession, listSessions } from "./session-store.ts";
+import { pageEndOf, toSessionMessage } from "./session-proto.ts";
+import { findSession, findSessionAgent, listSessions } from "./session-store.ts";
 import { sessionNotFound, turnNotFound } from "./sessions-errors.ts";
-import type { Caller } from "./sessions-ports.ts";
+import type { SessionsTiming } from "./timing.ts";
 import { listEntries } from "./transcript-store.ts";
 import type { TurnHub } from "./turn-hub.ts";
-import { joinTurn } from "./turn-stream.ts";
+import type { TurnRecord } from "./turn-record.ts";
 import { findTurn } from "./turn-store.ts";
-import { isUuid } from "@openhermit/ids";
+import { watchTurn } from "./watch-turn.ts";
 
 const DEFAULT_SESSIONS = 50;
 const DEFAULT_ENTRIES = 200;
 /** Of a page of entries: a message holds at most 4 MiB. */
 const MAX_PAGE_BYTES = 2 * 1024 * 1024;
 
-/** Registers SessionService. */
+/** Registers SessionService. What belongs to an agent out of the caller's reach does not exist for the caller. */
 export function registerSessionService(
   router: ConnectRouter,
   options: {
     database: Database;
     caller(context: HandlerContext): Caller;
+    audit(context: HandlerContext): RecordChanges;
     hub: TurnHub;
+    timing: SessionsTiming;
     sendMessage: SendMessage;
     cancelTurn: CancelTurn;
   },
 ): void {
-  const { database, caller, hub, sendMessage, cancelTurn } = options;
+  const { database, caller, audit, sendMessage, cancelTurn } = options;
+  const reachIn = (context: HandlerContext): Reach => reachOf(caller(context));
+
+  const turnInReach = async (turnId: string, context: HandlerContext): Promise<TurnRecord> => {
+    const record = await findTurn(database, turnId);
+    if (record === undefined || !reachIn(context).has(record.turn.agentId)) throw turnNotFound(turnId);
+    return record;
+  };
+
   router.service(SessionService, {
+    // Whether the agent is in reach was checked before: the request names it.
     async *sendMessage(request, context) {
       const sender = {
-        userId: nameOf(caller(context)),
+        name: callerName(caller(context)),
         traceparent: traceparentOf(context),
         signal: context.signal,
       };
@@ -42,62 +54,48 @@ export function registerSessionService(
     },
 
     async *watchTurn({ turnId }, context) {
-      const subscription = hub.subscribe(turnId, 0n);
-      const onAbort = (): void => subscription.close();
-      context.signal.addEventListener("abort", onAbort, { once: true });
-      try {
-        for await (const event of joinTurn({ database, hub, turnId, subscription })) yield { event };
-      } finally {
-        context.signal.removeEventListener("abort", onAbort);
-        subscription.close();
-      }
+      for await (const event of watchTurn(options, turnId, reachIn(context), context.signal)) yield { event };
     },
 
     async cancelTurn({ turnId }, context) {
-      const { turn } = await cancelTurn(turnId, `${nameOf(caller(context))} asked for it`);
+      await turnInReach(turnId, context);
+      const { turn } = await cancelTurn(turnId, `${callerName(caller(context))} asked for it`, audit(context));
       return { turn };
     },
 
-    async getTurn({ turnId }) {
-      const record = await findTurn(database, turnId);
-      if (record === undefined) throw turnNotFound(turnId);
-      return { turn: record.turn };
+    async getTurn({ turnId }, context) {
+      const { turn } = await turnInReach(turnId, context);
+      return { turn };
     },
 
-    async getSession({ sessionId }) {
+    async getSession({ sessionId }, context) {
       const session = await findSession(database, sessionId);
-      if (session === undefined) throw sessionNotFound(sessionId);
+      if (session === undefined || !reachIn(context).has(session.agentId)) throw sessionNotFound(sessionId);
       return { session: toSessionMessage(session) };
     },
 
-    async listSessions({ agentId, pageSize, pageToken }) {
-      const cursor = decodePageToken(pageToken);
-      const page = await listSessions(database, agentId, cursor, pageSize === 0 ? DEFAULT_SESSIONS : pageSize);
-      return { sessions: page.sessions.map(toSessionMessage), nextPageToken: encodePageToken(page.next) };
+    async listSessions({ agentId, pageSize, pageToken }, context) {
+      const agentIds = listedAgents(agentId, reachIn(context));
+      const limit = pageSize === 0 ? DEFAULT_SESSIONS : pageSize;
+      const { sessions, nextPageToken } = await listSessions(database, agentIds, pageEndOf(pageToken), limit);
+      return { sessions: sessions.map(toSessionMessage), nextPageToken };
     },
 
-    async listTranscript({ sessionId, afterPosition, pageSize }) {
-      if (!isUuid(sessionId)) throw sessionNotFound(sessionId);
+    async listTranscript({ sessionId, afterPosition, pageSize }, context) {
+      const agentId = await findSessionAgent(database, sessionId);
+      if (agentId === undefined || !reachIn(context).has(agentId)) throw sessionNotFound(sessionId);
       const maxEntries = pageSize === 0 ? DEFAULT_ENTRIES : pageSize;
       const bounds = { maxEntries, maxBytes: MAX_PAGE_BYTES };
       const { entries } = await listEntries(database, sessionId, afterPosition, bounds);
-      if (entries.length === 0 && (await findSession(database, sessionId)) === undefined) {
-        throw sessionNotFound(sessionId);
-      }
       return { entries };
     },
   });
 }
 
-function nameOf(caller: Caller): string {
-  switch (caller.kind) {
-    case "principal":
-      return caller.id;
-    case "sidecar":
-      return `sidecar:${caller.sidecarId}`;
-    case "anonymous":
-      return "anonymous";
-  }
+/** Of which agents sessions are listed: undefined for all. An agent out of reach has none, as one that does not exist. */
+function listedAgents(agentId: string, reach: Reach): readonly string[] | undefined {
+  if (agentId !== "") return reach.has(agentId) ? [agentId] : [];
+  return reach.all ? undefined : [...new Set(reach.ids())];
 }
 
 /** The span of the call, which the gateway has put into the header. */

@@ -77,13 +77,6 @@ export function sendContended(agentId: string): MeshError {
   });
 }
 
-/** A page token that this service did not make. */
-export function pageTokenInvalid(): MeshError {
-  return invalidArgument("PAGE_TOKEN_INVALID", "the page token is not valid", {
-    hint: "Pass next_page_token of the page before, unchanged, or start without one.",
-  });
-}
-
 const turnError = (reason: string, message: string, retryable: boolean): TurnError =>
   create(TurnErrorSchema, { reason, message, retryable });
 

@@ -1,4 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
+import type { Caller, RecordChanges } from "@openhermit/caller";
 import type { Database, Sql } from "@openhermit/postgres";
 import type { Event } from "@openhermit/protocol/activity/v1/event";
 import type { LedgerTurn, RefusalReason, RunTurn } from "@openhermit/protocol/mesh/v1/link_service";
@@ -7,12 +8,6 @@ import type { TranscriptEntry } from "@openhermit/protocol/sessions/v1/session";
 import type { Log } from "@openhermit/telemetry";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { SessionsTiming } from "./timing.ts";
-
-/** Who calls, as the gateway's authenticate interceptor found out. */
-export type Caller =
-  | { readonly kind: "principal"; readonly id: string }
-  | { readonly kind: "sidecar"; readonly sidecarId: string; readonly agentIds: readonly string[] }
-  | { readonly kind: "anonymous" };
 
 /** What the sessions need of the rest of the gateway. */
 export interface SessionsPorts {
@@ -60,6 +55,8 @@ export interface SessionsServiceOptions {
   database: Database;
   log: Log;
   caller(context: HandlerContext): Caller;
+  /** Where the changes of a call are written down, within their transaction. */
+  audit(context: HandlerContext): RecordChanges;
   ports: SessionsPorts;
   /** A name of this gateway process that no other has, also not one before it. */
   gatewayId: string;
@@ -99,6 +96,8 @@ export interface SessionsService {
   ingestStatements(batch: TurnBatch): Sql[];
   /** After the commit: shows it to the subscribers and lets the next turns run. */
   ingested(batch: TurnBatch): void;
+  /** Who sent the message of a turn of the agent; empty when this gateway does not have the turn in hand. From memory. */
+  senderOf(turnId: string, agentId: string): string;
   /** Shown at once, in the tick of the call. */
   ephemeral(items: readonly Ephemeral[], sidecarId: string): void;
   /** At most 1 MiB, at least one entry if there is any; empty when the session is not of one of the agents. */

@@ -25,7 +25,7 @@ const TRANSCRIPT_PAGE = { maxEntries: 1000, maxBytes: 1024 * 1024 };
 
 /** Creates the sessions service: sessions, turns and transcripts. */
 export function createSessionsService(options: SessionsServiceOptions): SessionsService {
-  const { database, log, caller, ports, gatewayId, now = () => performance.now() } = options;
+  const { database, log, caller, audit, ports, gatewayId, now = () => performance.now() } = options;
   const timing: SessionsTiming = { ...USUAL_TIMING, ...options.timing };
   const live = createLiveTurns();
   const hub = createTurnHub({ maxBufferedBytes: timing.maxBufferedBytes });
@@ -72,7 +72,7 @@ export function createSessionsService(options: SessionsServiceOptions): Sessions
   };
 
   return {
-    routes: (router) => registerSessionService(router, { database, caller, hub, sendMessage, cancelTurn }),
+    routes: (router) => registerSessionService(router, { ...parts, caller, audit, sendMessage, cancelTurn }),
     async start() {
       if (closing || tasks.length > 0) return;
       const onError = (error: unknown): void => {
@@ -124,6 +124,10 @@ export function createSessionsService(options: SessionsServiceOptions): Sessions
     turnRefused: dispatcher.refused,
     ingestStatements: ingest.statements,
     ingested: ingest.ingested,
+    senderOf(turnId, agentId) {
+      const turn = live.get(turnId);
+      return turn?.agentId === agentId ? turn.sender : "";
+    },
     ephemeral: (items) => ingest.ephemeral(items),
     readTranscript: (agentIds, sessionId, afterPosition) =>
       listEntriesForAgents(database, agentIds, sessionId, afterPosition, TRANSCRIPT_PAGE),

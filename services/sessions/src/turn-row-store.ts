@@ -14,7 +14,7 @@ import type { TurnRecord } from "./turn-record.ts";
 
 /** The columns of sessions.turns AS t that {@link toTurnRecord} reads. */
 export const TURN_COLUMNS = rawSql(
-  `t.id, t.session_id, t.agent_id, t.user_id, t.channel, t.state, t.attempt, t.message, t.on_disconnect,
+  `t.id, t.session_id, t.agent_id, t.user_id, t.sender, t.channel, t.state, t.attempt, t.message, t.on_disconnect,
    t.traceparent, t.create_time, t.start_time, t.end_time, t.tool_started, t.cancel_reason, t.gateway_id, t.base_position,
    t.error_reason, t.error_message, t.error_retryable, t.input_tokens, t.output_tokens, t.cache_read_tokens,
    t.cache_write_tokens, t.model_calls, t.answer`,
@@ -26,6 +26,7 @@ export interface TurnRow {
   session_id: string;
   agent_id: string;
   user_id: string;
+  sender: string;
   channel: string;
   state: TurnState;
   attempt: number;
@@ -70,6 +71,7 @@ export function toTurnRecord(row: TurnRow): TurnRecord {
     createTime: timestampFromDate(row.create_time),
     traceId: parseTraceparent(row.traceparent)?.traceId ?? "",
     answer: row.answer,
+    sender: row.sender,
   });
   if (row.start_time !== null) turn.startTime = timestampFromDate(row.start_time);
   if (row.end_time !== null) turn.endTime = timestampFromDate(row.end_time);

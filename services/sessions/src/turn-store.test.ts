@@ -29,6 +29,7 @@ async function queuedTurn(): Promise<{ turnId: string; agentId: string; sessionI
       message: "hello",
       title: "hello",
       userId: "u",
+      sender: "u",
       requestId: "",
       traceparent: "",
       conversation: {
@@ -145,6 +146,7 @@ test("two gateways that claim at once never take the same turn, nor two of one s
         message: `${i}`,
         title: "t",
         userId: "u",
+        sender: "u",
         requestId: "",
         traceparent: "",
         conversation: {

@@ -121,18 +121,21 @@ export async function giveBackOffers(
   return rows.map(toTurnRecord);
 }
 
-/** Asks a turn to end: a queued one ends at once, one under way keeps the reason. Undefined when it has ended or does not exist. */
+/**
+ * Asks a turn to end: a queued one ends at once, one under way keeps the reason. Undefined when that changes nothing: it has
+ * ended, was asked before, or does not exist.
+ */
 export async function cancelTurn(db: Queryable, turnId: string, cancelled: TurnError): Promise<TurnRecord | undefined> {
   if (!isUuid(turnId)) return undefined;
   const { rows } = await db.query<TurnRow>(sql`
     UPDATE sessions.turns AS t
-    SET cancel_reason = coalesce(t.cancel_reason, ${cancelled.message}),
+    SET cancel_reason = ${cancelled.message},
       state = CASE WHEN t.state = 1 THEN 6 ELSE t.state END,
       end_time = CASE WHEN t.state = 1 THEN now() END,
       error_reason = CASE WHEN t.state = 1 THEN ${cancelled.reason} END,
       error_message = CASE WHEN t.state = 1 THEN ${cancelled.message} END,
       error_retryable = CASE WHEN t.state = 1 THEN ${cancelled.retryable}::boolean END
-    WHERE t.id = ${turnId}::uuid AND t.state < 4
+    WHERE t.id = ${turnId}::uuid AND t.state < 4 AND t.cancel_reason IS NULL
     RETURNING ${TURN_COLUMNS}`);
   return rows[0] === undefined ? undefined : toTurnRecord(rows[0]);
 }

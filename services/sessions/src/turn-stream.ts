@@ -23,17 +23,18 @@ const PAGE = { maxEntries: 200, maxBytes: 1024 * 1024 };
  *
  * An ended turn with steps is first shown as it was while it ran, so that an end is always the last event.
  *
- * Throws TURN_NOT_FOUND.
+ * Throws TURN_NOT_FOUND, also when the reader may not see turns of its agent.
  */
 export async function* joinTurn(options: {
   database: Database;
   hub: TurnHub;
   turnId: string;
   subscription: TurnSubscription;
+  mayRead(agentId: string): boolean;
 }): AsyncGenerator<TurnEvent> {
   const { database, hub, turnId, subscription } = options;
   const record = await findTurn(database, turnId);
-  if (record === undefined) throw turnNotFound(turnId);
+  if (record === undefined || !options.mayRead(record.turn.agentId)) throw turnNotFound(turnId);
   const { turn } = record;
   const ended = isEnd(turn.state);
   hub.get(turnId)?.know(turn, record.basePosition);

@@ -6,6 +6,7 @@ import {
   type Client,
   type Interceptor,
 } from "@connectrpc/connect";
+import type { Caller, Change, RecordChanges } from "@openhermit/caller";
 import { MeshError } from "@openhermit/errors";
 import { create } from "@bufbuild/protobuf";
 import type { Event } from "@openhermit/protocol/activity/v1/event";
@@ -13,7 +14,7 @@ import type { RunTurn } from "@openhermit/protocol/mesh/v1/link_service";
 import { joinSql, rawSql, sql, type Database } from "@openhermit/postgres";
 import { DisconnectPolicy, type Turn, type TurnEvent } from "@openhermit/protocol/sessions/v1/session";
 import { SendMessageRequestSchema, SessionService } from "@openhermit/protocol/sessions/v1/session_service";
-import { testLog, type TestLog } from "@openhermit/testing";
+import { testCaller, testLog, type TestLog } from "@openhermit/testing";
 import { createSessionsService } from "../sessions-service.ts";
 import type { SessionsService, TurnBatch } from "../sessions-ports.ts";
 import type { SessionsTiming } from "../timing.ts";
@@ -35,6 +36,12 @@ export interface TestGateway {
   readonly client: Client<typeof SessionService>;
   /** What fleet says of agents; `ready` unless set. */
   readonly agentStates: Map<string, "unknown" | "stopped">;
+  /** Who makes the calls from now on; reaches all unless set. */
+  caller: Caller;
+  /** The errors of refused calls, oldest first. */
+  readonly refusals: MeshError[];
+  /** What was audited, oldest first. */
+  readonly changes: Change[];
   /** What was written to the activity log, oldest first. */
   readonly events: Event[];
   readonly log: TestLog;
@@ -57,37 +64,44 @@ export const QUIET: Partial<SessionsTiming> = {
 let gateways = 0;
 
 /** As the gateway's interceptor does, only that the reason is the whole message. */
-const sayReasons: Interceptor = (next) => async (request) => {
-  const response = await next(request).catch((error: unknown) => {
-    throw reasonOf(error);
-  });
-  if (!response.stream) return response;
-  const { message } = response;
-  async function* mapped(): AsyncGenerator<typeof message extends AsyncIterable<infer T> ? T : never> {
-    try {
-      yield* message;
-    } catch (error) {
+const sayReasons =
+  (refusals: MeshError[]): Interceptor =>
+  (next) =>
+  async (request) => {
+    const reasonOf = (error: unknown): unknown => {
+      if (!(error instanceof MeshError)) return error;
+      refusals.push(error);
+      return new ConnectError(error.reason, Code.Unknown);
+    };
+    const response = await next(request).catch((error: unknown) => {
       throw reasonOf(error);
+    });
+    if (!response.stream) return response;
+    const { message } = response;
+    async function* mapped(): AsyncGenerator<typeof message extends AsyncIterable<infer T> ? T : never> {
+      try {
+        yield* message;
+      } catch (error) {
+        throw reasonOf(error);
+      }
     }
-  }
-  return { ...response, message: mapped() };
-};
-
-function reasonOf(error: unknown): unknown {
-  return error instanceof MeshError ? new ConnectError(error.reason, Code.Unknown) : error;
-}
+    return { ...response, message: mapped() };
+  };
 
 /** Creates a gateway on the database; `start` the service for its tasks. */
 export function testGateway(options: {
   database: Database;
   timing?: Partial<SessionsTiming>;
   now?: () => number;
+  /** Called within the transaction of what is audited. */
+  audit?: RecordChanges;
   /** Called before events are taken into `events`. */
   beforeEvents?: () => Promise<void>;
 }): TestGateway {
-  const { database, timing = {}, now, beforeEvents } = options;
+  const { database, timing = {}, now, audit, beforeEvents } = options;
   const log = testLog();
   const events: Event[] = [];
+  const refusals: MeshError[] = [];
   const links = new Set<LinkedSidecar>();
   const agentStates = new Map<string, "unknown" | "stopped">();
   const hosting = (agentId: string): LinkedSidecar | undefined =>
@@ -96,7 +110,11 @@ export function testGateway(options: {
   const service = createSessionsService({
     database,
     log,
-    caller: () => ({ kind: "principal", id: "operator" }),
+    caller: () => gateway.caller,
+    audit: () => async (tx, list) => {
+      await audit?.(tx, list);
+      gateway.changes.push(...list);
+    },
     gatewayId: `gateway-${gateways}`,
     timing,
     ...(now === undefined ? {} : { now }),
@@ -129,13 +147,16 @@ export function testGateway(options: {
     ]);
     await database.query(joinSql([...fragments, sql` SELECT 1`], ""));
   };
-  return {
+  const gateway: TestGateway = {
+    caller: testCaller("operator"),
+    changes: [],
     service,
     client: createClient(
       SessionService,
-      createRouterTransport((router) => service.routes(router), { router: { interceptors: [sayReasons] } }),
+      createRouterTransport((router) => service.routes(router), { router: { interceptors: [sayReasons(refusals)] } }),
     ),
     agentStates,
+    refusals,
     events,
     log,
     link: (sidecar) => void links.add(sidecar),
@@ -149,6 +170,7 @@ export function testGateway(options: {
       await service.close();
     },
   };
+  return gateway;
 }
 
 /** A stream of a turn that is read as fast as it comes. */
