@@ -80,7 +80,7 @@ async function report(
 ): Promise<number> {
   const { reportError, toCliError } = await import("./error-report.ts");
   let shown = toCliError(error, gateway);
-  if (gateway) shown = await (await import("./suggest-agent.ts")).suggestAgent(shown, gateway);
+  if (gateway) shown = await (await import("./suggest-name.ts")).suggestName(shown, gateway);
   reportError(terminal, shown);
   if (verbose && error instanceof Error) terminal.say(error.stack ?? "");
   return shown.exitCode;

@@ -16,7 +16,7 @@ type Find = (clients: AccessClients, signal: AbortSignal) => Promise<Candidate[]
 const FINDERS: Readonly<Record<string, readonly Find[]>> = {
   member: [members],
   team: [teams],
-  "service-account": [serviceAccounts("")],
+  account: [serviceAccounts("")],
   serviceAccount: [serviceAccounts("")],
   "team-member": [members, serviceAccounts("service-account:")],
   subject: [members, teamSubjects, serviceAccounts("service-account:")],

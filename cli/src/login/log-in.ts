@@ -22,6 +22,7 @@ export interface LoginWay {
 
 /** How long the person has, in milliseconds. */
 const PATIENCE_MS = 10 * 60_000;
+const MAX_NAME = 64;
 
 /** Sends the person to the gateway's page and exchanges the code that comes back for a token. Throws CliError. */
 export async function logIn(cli: Cli, url: string, way: LoginWay): Promise<ExchangeLoginCodeResponse> {
@@ -60,7 +61,7 @@ async function logInByPaste(
   secret: LoginSecret,
   { open, signal }: Surroundings,
 ): Promise<ExchangeLoginCodeResponse> {
-  const page = loginPageUrl(url, secret, { name: hostname(), port: undefined });
+  const page = loginPageUrl(url, secret, { name: deviceName(cli), port: undefined });
   cli.terminal.say(`Log in on this page and approve; it shows a code:\n\n  ${page}\n`);
   open?.(page);
   const code = (await ask(cli, "Paste the code: ", { signal }))?.trim();
@@ -79,7 +80,7 @@ async function logInByBrowser(
   const { terminal } = cli;
   const listener = await listenForLogin(secret.state);
   try {
-    const page = loginPageUrl(url, secret, { name: hostname(), port: listener.port });
+    const page = loginPageUrl(url, secret, { name: deviceName(cli), port: listener.port });
     terminal.say(`Log in on this page and approve:\n\n  ${page}\n`);
     terminal.say(terminal.paintWords("dim", "waiting for the browser, 10 minutes; on another machine: --paste"));
     open?.(page);
@@ -96,6 +97,9 @@ async function logInByBrowser(
     await listener.close();
   }
 }
+
+/** What the page says who asks: `alice on laptop`. */
+const deviceName = ({ config }: Cli): string => `${config.userName} on ${hostname()}`.slice(0, MAX_NAME);
 
 async function exchange(url: string, code: string, { verifier }: LoginSecret): Promise<ExchangeLoginCodeResponse> {
   // The code is its own credential.

@@ -24,12 +24,13 @@ export function startHermit(
   options: { home?: string; env?: Record<string, string>; input?: string } = {},
 ): Running {
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(OPENHERMIT_|VITEST|NO_COLOR|FORCE_COLOR)/.test(name),
+    ([name]) => !/^(OPENHERMIT_|VITEST|NO_COLOR|FORCE_COLOR|SSH_|DISPLAY$|WAYLAND_DISPLAY$)/.test(name),
   );
   const child = spawn(process.execPath, [MAIN, ...args], {
     env: {
       ...Object.fromEntries(inherited),
       OPENHERMIT_HOME: options.home ?? "/nonexistent-home",
+      XDG_CONFIG_HOME: "/nonexistent-config",
       ...options.env,
     },
     stdio: ["pipe", "pipe", "pipe"],

@@ -13,16 +13,24 @@ export interface TestGateway {
   readonly home: string;
   /** The methods that were called, in order. */
   readonly calls: string[];
+  /** The credential of each call; empty: none. */
+  readonly credentials: string[];
   /** Cuts all connections, as a network does. */
   breakConnections(): void;
   close(): Promise<void>;
 }
 
-const TOKEN = "ohm_test";
+/** The token of the home. */
+export const TOKEN = "ohm_test";
+const PUBLIC = new Set(["ExchangeLoginCode"]);
 
-/** Serves the routes to whoever brings the token of the home. */
-export async function startTestGateway(routes: (router: ConnectRouter) => void): Promise<TestGateway> {
+/** Serves the routes to whoever brings the token of the home, or one of the others. */
+export async function startTestGateway(
+  routes: (router: ConnectRouter) => void,
+  otherTokens: ReadonlySet<string> = new Set(),
+): Promise<TestGateway> {
   const calls: string[] = [];
+  const credentials: string[] = [];
   const sessions = new Set<ServerHttp2Session>();
   const server = createServer(
     connectNodeAdapter({
@@ -30,7 +38,10 @@ export async function startTestGateway(routes: (router: ConnectRouter) => void):
       interceptors: [
         (next) => (request) => {
           calls.push(request.method.name);
-          if (request.header.get("authorization") !== `Bearer ${TOKEN}`) {
+          const credential = request.header.get("authorization") ?? "";
+          credentials.push(credential);
+          const token = credential.replace("Bearer ", "");
+          if (token !== TOKEN && !otherTokens.has(token) && !PUBLIC.has(request.method.name)) {
             throw new ConnectError("the token is not valid", Code.Unauthenticated);
           }
           return next(request);
@@ -55,6 +66,7 @@ export async function startTestGateway(routes: (router: ConnectRouter) => void):
     url,
     home,
     calls,
+    credentials,
     breakConnections,
     close: async () => {
       breakConnections();

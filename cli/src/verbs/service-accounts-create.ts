@@ -6,7 +6,7 @@ import type { DeclareVerb } from "../declare-verb.ts";
 export const declareServiceAccountsCreate: DeclareVerb = (accounts, cli) => {
   accounts
     .command("create")
-    .argument("<new-service-account>", "an id: lower-case letters, digits, dashes")
+    .argument("<new-account>", "an id: lower-case letters, digits, dashes")
     .description("make a service account")
     .addOption(roleOption("--role <role>", "the most its tokens can do").default("viewer"))
     .option("--name <name>", "the name shown to people")

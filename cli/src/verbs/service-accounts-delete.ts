@@ -7,7 +7,7 @@ import type { DeclareVerb } from "../declare-verb.ts";
 export const declareServiceAccountsDelete: DeclareVerb = (accounts, cli) => {
   accounts
     .command("delete")
-    .argument("<service-account>", "the account's id")
+    .argument("<account>", "the account's id")
     .description("remove a service account with its tokens and grants; asks for its name")
     .option("-y, --yes", "do not ask")
     .action(async (serviceAccountId: string, options: { yes?: boolean }) => {

@@ -11,7 +11,7 @@ import type { DeclareVerb } from "../declare-verb.ts";
 export const declareServiceAccountsGet: DeclareVerb = (accounts, cli) => {
   accounts
     .command("get")
-    .argument("<service-account>", "the account's id")
+    .argument("<account>", "the account's id")
     .description("show one service account")
     .addOption(outputOption("text", "json", "jsonl", "yaml", "name"))
     .action(async (serviceAccountId: string, options: { output: OutputFormat }) => {

@@ -14,7 +14,7 @@ interface UpdateOptions {
 export const declareServiceAccountsUpdate: DeclareVerb = (accounts, cli) => {
   accounts
     .command("update")
-    .argument("<service-account>", "the account's id")
+    .argument("<account>", "the account's id")
     .description("change the role or name, or switch its tokens off and on")
     .addOption(roleOption("--role <role>", "the most its tokens can do"))
     .option("--name <name>", "the name shown to people")

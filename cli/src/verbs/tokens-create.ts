@@ -8,6 +8,14 @@ import { outputOption, printValue, type OutputFormat } from "../output/print.ts"
 import { minuteText, parseSpan } from "../output/time-text.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
+const EXAMPLES = `Examples:
+  $ TOKEN=$(hermit tokens create --scope agents:one:read --name dashboard)
+  $ hermit tokens create --service-account ci --scope agents:read \\
+      --scope sessions:one:write --ttl 30d
+
+The secret goes to stdout alone. hermit tokens scopes lists what there is.
+`;
+
 interface CreateOptions {
   scope: string[];
   name?: string;
@@ -21,6 +29,7 @@ export const declareTokensCreate: DeclareVerb = (tokens, cli) => {
   tokens
     .command("create")
     .description("make a token, for yourself or a service account, and print it once")
+    .addHelpText("before", EXAMPLES)
     .requiredOption("--scope <scope...>", "what it may do, like agents:one:read; may be repeated")
     .option("--name <text>", "what it is for, in your words")
     .option("--ttl <span>", "how long it works, like 12h or 30d (default 90d, at most 366d)", parseTtl)
