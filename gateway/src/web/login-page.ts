@@ -105,14 +105,16 @@ export async function sendLogin(
     }
     ${
       oidc !== undefined &&
-      html`<p><a class="button" href="/login/oidc?next=${encodeURIComponent(next)}">Log in with ${oidc.name}</a></p>
+      html`<p>
+          <a class="button other" href="/login/oidc?next=${encodeURIComponent(next)}">Log in with ${oidc.name}</a>
+        </p>
         <p class="or idle"><span>or with a password</span></p>`
     }
     <form method="post" action="/login">
       ${web.forms.openField(request, reply)}${hiddenField("next", next)}
       ${formField({
         name: "member_id",
-        label: "Member",
+        label: "Member id",
         value: memberId,
         autocomplete: "username",
         maxLength: 63,

@@ -38,6 +38,9 @@ export interface WebSession {
 /** Adds the routes of one page. */
 export type PageRoutes = (app: FastifyInstance, web: WebContext) => void | Promise<void>;
 
+/** How long it is known that there is an owner: strangers open the login, each at the price of a statement otherwise. */
+const OWNER_KEPT_MS = 1_000;
+
 /** Creates what all pages share. */
 export function createWebContext(options: WebOptions): WebContext {
   const { secure, access, attemptLimits } = options;
@@ -52,12 +55,19 @@ export function createWebContext(options: WebOptions): WebContext {
     });
     return error;
   };
-  // Once there is an owner, there always is one.
-  let owned = false;
+  // Not kept for longer: the page of the login is also where people see that the database is away.
+  let ownedUntil = 0;
   return {
     options,
     forms,
-    hasOwner: async () => (owned ||= await access.logins.hasOwner()),
+    async hasOwner() {
+      if (performance.now() < ownedUntil) {
+        return true;
+      }
+      const hasOwner = await access.logins.hasOwner();
+      ownedUntil = hasOwner ? performance.now() + OWNER_KEPT_MS : 0;
+      return hasOwner;
+    },
     now: options.now ?? (() => new Date()),
     denied,
     async session(request) {
