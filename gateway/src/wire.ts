@@ -17,12 +17,12 @@ import { createHealthService, healthMigrations, type HealthService } from "@open
 import { createManifestService } from "@openhermit/manifest-service";
 import { createMeshService, meshMigrations, type MeshService } from "@openhermit/mesh-service";
 import type { Database, DatabaseStatus, MigrationSet } from "@openhermit/postgres";
-import type { Event } from "@openhermit/protocol/activity/v1/event";
 import { createSessionsService, sessionsMigrations } from "@openhermit/sessions-service";
 import type { Log, Telemetry } from "@openhermit/telemetry";
 
 import { actorOf, callerOf, principalOf } from "./access/caller.ts";
 import { compileSnapshots } from "./compile-snapshots.ts";
+import { withKnownOrigin } from "./known-origin.ts";
 import { createMeshMetrics } from "./mesh-metrics.ts";
 
 /** What the services are made of. */
@@ -164,11 +164,13 @@ export function wireServices(options: WireOptions): Services {
       turnRefused: (turnId, attempt, reason, detail) => sessions.turnRefused(turnId, attempt, reason, detail),
       ingestStatements: (batch) => [
         ...sessions.ingestStatements(batch),
-        ...(batch.events.length > 0 ? [activity.ingestStatement(eventsOf(batch))] : []),
+        ...(batch.events.length > 0
+          ? [activity.ingestStatement(withKnownOrigin(batch.events, sessions.senderOf))]
+          : []),
       ],
       ingested(batch) {
         sessions.ingested(batch);
-        activity.ingested(eventsOf(batch));
+        activity.ingested(batch.events.map(({ event }) => event));
         metrics.ingested(batch);
       },
       ephemeral: (items, sidecarId) => sessions.ephemeral(items, sidecarId),
@@ -206,11 +208,6 @@ export function wireServices(options: WireOptions): Services {
       await access.close();
     },
   };
-}
-
-// Who said it comes from the credential, whatever the event claims.
-function eventsOf(batch: { events: { sidecarId: string; event: Event }[] }): Event[] {
-  return batch.events.map(({ sidecarId, event }) => Object.assign(event, { sidecarId }));
 }
 
 function ollama(host: string | undefined): { ollamaHost?: string } {

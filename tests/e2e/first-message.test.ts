@@ -37,15 +37,15 @@ test("hermit chat streams an answer that holds the result of a real MCP tool, an
   expect(chat.code).toBe(0);
 
   const logs = await fleet.hermit(["logs", "--agent", "one", "-o", "jsonl"]);
-  const kinds = logs.stdout
+  const events = logs.stdout
     .trim()
     .split("\n")
-    .map((line) => JSON.parse(line) as { event: Record<string, unknown> })
-    .map(({ event }) =>
-      Object.keys(event).find((key) => ["messageIn", "modelCall", "toolUse", "messageOut"].includes(key)),
-    )
+    .map((line) => (JSON.parse(line) as { event: Record<string, unknown> }).event);
+  const kinds = events
+    .map((event) => Object.keys(event).find((key) => ["messageIn", "modelCall", "toolUse", "messageOut"].includes(key)))
     .filter((kind) => kind !== undefined);
   expect(kinds).toEqual(["messageIn", "modelCall", "toolUse", "modelCall", "messageOut"]);
+  expect(events.find((event) => "messageIn" in event)).toMatchObject({ messageIn: { sender: "local-operator" } });
 });
 
 test("the conversation goes on in the same session, also after a restart of everything", async () => {
