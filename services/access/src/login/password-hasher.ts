@@ -27,9 +27,15 @@ const MAX_WAITING_FIRST = 128;
 
 const PHC = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,64})\$([A-Za-z0-9+/]{22,86})$/;
 
-const derive = promisify(argon2);
+/** Computes the tag of a password. */
+export type DeriveTag = (password: Buffer, hash: Hash) => Promise<Buffer>;
 
-interface Hash {
+const derive = promisify(argon2);
+const argon2id: DeriveTag = (message, { salt, tag, ...parameters }) =>
+  derive("argon2id", { ...parameters, message, nonce: salt, tagLength: tag.length });
+
+/** A hash, read. */
+export interface Hash {
   readonly memory: number;
   readonly passes: number;
   readonly parallelism: number;
@@ -38,7 +44,7 @@ interface Hash {
 }
 
 /** Makes the hasher: argon2id, two at a time. Whoever comes when 64 wait is refused. */
-export function createPasswordHasher(): PasswordHasher {
+export function createPasswordHasher(deriveTag: DeriveTag = argon2id): PasswordHasher {
   const waiting: (() => void)[] = [];
   let running = 0;
 
@@ -64,10 +70,8 @@ export function createPasswordHasher(): PasswordHasher {
     }
   }
 
-  const tagOf = (password: string, { salt, tag, ...parameters }: Hash, first = false): Promise<Buffer> =>
-    inTurn(first, () =>
-      derive("argon2id", { ...parameters, message: passwordBytes(password), nonce: salt, tagLength: tag.length }),
-    );
+  const tagOf = (password: string, hash: Hash, first = false): Promise<Buffer> =>
+    inTurn(first, () => deriveTag(passwordBytes(password), hash));
 
   // Nobody's: no password has it as its hash.
   const nobody: Hash = { ...PARAMETERS, salt: randomBytes(SALT_BYTES), tag: randomBytes(TAG_BYTES) };

@@ -61,14 +61,14 @@ export function memberNotFound(memberId: string): MeshError {
   });
 }
 
-const STATE_NAMES: Readonly<Record<MemberState, string>> = {
+const STATE_NAMES: Readonly<Record<number, string>> = {
   [MemberState.UNSPECIFIED]: "",
   [MemberState.INVITED]: "invited",
   [MemberState.ACTIVE]: "active",
   [MemberState.DISABLED]: "disabled",
 };
 
-const ROLE_NAMES: Readonly<Record<Role, string>> = {
+const ROLE_NAMES: Readonly<Record<number, string>> = {
   [Role.UNSPECIFIED]: "",
   [Role.VIEWER]: "viewer",
   [Role.OPERATOR]: "operator",
@@ -78,12 +78,12 @@ const ROLE_NAMES: Readonly<Record<Role, string>> = {
 
 /** How a role is written. */
 export function roleName(role: Role): string {
-  return ROLE_NAMES[role];
+  return ROLE_NAMES[role] ?? "";
 }
 
 /** How a state is written. */
 export function stateName(state: MemberState): string {
-  return STATE_NAMES[state];
+  return STATE_NAMES[state] ?? "";
 }
 
 /** Refuses whoever may not manage members, or not those of this role: owners are for owners. Errors: RIGHT_MISSING. */
