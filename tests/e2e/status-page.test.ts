@@ -42,7 +42,7 @@ describe.skipIf(missing !== undefined)("the status page in a browser", () => {
     await second.goto(link);
     expect(await second.locator("tbody tr").count()).toBe(0);
     await second.goto(fleet.url);
-    expect(await second.locator("body").innerText()).toContain("hermit login");
+    expect(await second.locator("body").innerText()).toContain("bin/hermit open");
     expect(await second.locator("body").innerText()).not.toContain("offline/echo");
   });
 });

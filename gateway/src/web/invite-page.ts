@@ -2,11 +2,12 @@ import type { NewSession } from "@openhermit/access-service";
 import type { Member } from "@openhermit/protocol/access/v1/member";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
-import { errorPage, httpStatus, sentence } from "./error-page.ts";
+import { errorPage } from "./error-page.ts";
 import { formField, hiddenField } from "./form-field.ts";
 import { html } from "./html.ts";
 import { card } from "./layout.ts";
 import { roleWord } from "./role-word.ts";
+import { wrongFields, type WrongFields } from "./wrong-fields.ts";
 import { isReason, sendPage, type PageRoutes, type WebContext } from "./web-context.ts";
 import { attemptOf, sentField, urlParameter } from "./web-request.ts";
 
@@ -14,7 +15,7 @@ interface InviteView {
   code: string;
   displayName?: string;
   /** What is wrong, by field. */
-  wrong?: Partial<Record<"display_name" | "password", string>>;
+  wrong?: WrongFields;
   status?: number;
 }
 
@@ -39,9 +40,9 @@ export const inviteRoutes: PageRoutes = (app, web) => {
       if (isReason(error, "CODE_INVALID")) {
         return sendUsed(request, reply);
       }
-      if (isReason(error, "PASSWORD_WEAK", "REQUEST_INVALID")) {
-        const wrong = { [error.reason === "PASSWORD_WEAK" ? "password" : "display_name"]: sentence(error.message) };
-        return show(request, reply, { code, displayName, wrong, status: httpStatus(error) });
+      const wrong = wrongFields(error, ["display_name"]);
+      if (wrong !== undefined) {
+        return show(request, reply, { code, displayName, wrong, status: 400 });
       }
       throw error;
     }
@@ -99,7 +100,7 @@ function sendInvite(
         autocomplete: "name",
         maxLength: 120,
         optional: true,
-        error: wrong.display_name,
+        error: wrong["display_name"],
       })}
       ${formField({
         name: "password",
@@ -109,7 +110,7 @@ function sendInvite(
         hint: "At least 12 characters. A sentence is fine.",
         minLength: 12,
         maxLength: 256,
-        error: wrong.password,
+        error: wrong["password"],
         focus: true,
       })}
       <button type="submit">Join</button>

@@ -186,7 +186,7 @@ describe("without a session", () => {
     async (cookie) => {
       const page = await visitor.open("/", { headers: { cookie } });
       expect(page.status).toBe(401);
-      expect(page.text).toContain("login link");
+      expect(page.text).toContain("bin/hermit open");
       expect(page.text).not.toContain("offline/echo");
     },
   );

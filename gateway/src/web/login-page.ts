@@ -35,7 +35,7 @@ export const loginRoutes: PageRoutes = (app, web) => {
       session = await web.attempt("login", request, () => logins.logInWithLink(code, attemptOf(request)));
     } catch (error) {
       if (!isReason(error, "CODE_INVALID")) throw error;
-      const alert = "This login link was used already, or it is too old.";
+      const alert = "This login link was used already, or it is too old. Get another with `bin/hermit open`.";
       return sendLogin(web, request, reply, { next, alert, status: 403 });
     }
     return web.enter(reply, session, next);
@@ -100,7 +100,7 @@ export async function sendLogin(
     ${
       !hasOwner &&
       html`<p class="note">
-        Nobody owns this fleet yet. Open the setup link that <code>bin/hermit up</code> printed to become its owner.
+        Nobody owns this fleet yet. To become its owner, run <code>bin/hermit setup</code> on the gateway's own machine.
       </p>`
     }
     ${
@@ -133,8 +133,8 @@ export async function sendLogin(
       <button type="submit">Log in</button>
     </form>
     <p class="idle">
-      Forgot it? Ask an admin for a new invite. On the gateway's own machine, a login link works too:
-      <code>bin/hermit up</code> prints one.
+      Forgot it? Ask an admin for a new invite. On the gateway's own machine <code>bin/hermit open</code> makes a login
+      link that needs no password.
     </p>`;
   return sendPage(request, reply, { title: "Log in", body: card("Log in", body) }, view.status);
 }

@@ -1,10 +1,11 @@
 import type { NewSession } from "@openhermit/access-service";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
-import { errorPage, httpStatus, sentence } from "./error-page.ts";
+import { errorPage } from "./error-page.ts";
 import { formAlert, formField, hiddenField } from "./form-field.ts";
 import { html } from "./html.ts";
 import { card } from "./layout.ts";
+import { wrongFields, type WrongFields } from "./wrong-fields.ts";
 import { isReason, sendPage, type PageRoutes, type WebContext } from "./web-context.ts";
 import { attemptOf, sentField, urlParameter } from "./web-request.ts";
 
@@ -17,7 +18,7 @@ interface SetupView {
   displayName?: string;
   alert?: string;
   /** What is wrong, by field. */
-  wrong?: Partial<Record<"code" | "member_id" | "display_name" | "password", string>>;
+  wrong?: WrongFields;
   status?: number;
 }
 
@@ -48,13 +49,13 @@ export const setupRoutes: PageRoutes = (app, web) => {
         return sendOwned(request, reply);
       }
       if (isReason(error, "CODE_INVALID")) {
-        const alert = "This setup code is not right, was used already, or is too old.";
+        const alert =
+          "This setup code is not right, was used already, or is too old. Get another with `bin/hermit setup`.";
         return sendSetup(web, request, reply, { ...sent, code: "", alert, status: 403 });
       }
-      if (isReason(error, "PASSWORD_WEAK", "REQUEST_INVALID")) {
-        const field = error.reason === "PASSWORD_WEAK" ? "password" : (error.fields["field"] ?? "member_id");
-        const wrong = { [field]: sentence(error.message) };
-        return sendSetup(web, request, reply, { ...sent, wrong, status: httpStatus(error) });
+      const wrong = wrongFields(error, ["member_id", "display_name"]);
+      if (wrong !== undefined) {
+        return sendSetup(web, request, reply, { ...sent, wrong, status: 400 });
       }
       throw error;
     }
@@ -76,16 +77,16 @@ function sendSetup(web: WebContext, request: FastifyRequest, reply: FastifyReply
     <form method="post" action="/setup">
       ${web.forms.openField(request, reply)}
       ${
-        code !== "" && wrong.code === undefined
+        code !== "" && wrong["code"] === undefined
           ? hiddenField("code", code)
           : formField({
               name: "code",
               label: "Setup code",
               value: code,
               autocomplete: "off",
-              hint: "`bin/hermit up` prints it as part of a link, for 30 minutes.",
+              hint: "It is part of the link that `bin/hermit setup` prints, and works for 30 minutes.",
               maxLength: 128,
-              error: wrong.code,
+              error: wrong["code"],
               focus: true,
             })
       }
@@ -96,8 +97,8 @@ function sendSetup(web: WebContext, request: FastifyRequest, reply: FastifyReply
         autocomplete: "username",
         hint: "You log in with it. Small letters, digits and dashes; it never changes.",
         maxLength: 63,
-        error: wrong.member_id,
-        focus: code !== "" && wrong.password === undefined,
+        error: wrong["member_id"],
+        focus: code !== "" && wrong["password"] === undefined,
       })}
       ${formField({
         name: "display_name",
@@ -106,7 +107,7 @@ function sendSetup(web: WebContext, request: FastifyRequest, reply: FastifyReply
         autocomplete: "name",
         maxLength: 120,
         optional: true,
-        error: wrong.display_name,
+        error: wrong["display_name"],
       })}
       ${formField({
         name: "password",
@@ -116,8 +117,8 @@ function sendSetup(web: WebContext, request: FastifyRequest, reply: FastifyReply
         hint: "At least 12 characters. A sentence is fine.",
         minLength: 12,
         maxLength: 256,
-        error: wrong.password,
-        focus: code !== "" && wrong.password !== undefined,
+        error: wrong["password"],
+        focus: code !== "" && wrong["password"] !== undefined,
       })}
       <button type="submit">Become the owner</button>
     </form>`;
