@@ -8,8 +8,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeCatalog, type Catalog } from "../test/catalog-harness.ts";
 import { catalogMigrations } from "./index.ts";
 
-/** Ann reaches one and two, bob three. */
-const PEOPLE = { ann: testCaller("member:ann", ["one", "two"]), bob: testCaller("member:bob", ["three"]) };
+/** Ann reaches one and two, bob three; five does not exist, and so is in reach of both. */
+const PEOPLE = {
+  ann: testCaller("member:ann", ["one", "two", "five"]),
+  bob: testCaller("member:bob", ["three", "five"]),
+};
 const TEAMS = new Map([
   ["one", "red"],
   ["two", "red"],
