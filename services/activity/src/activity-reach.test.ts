@@ -1,32 +1,27 @@
-import { createClient, createRouterTransport, type Client } from "@connectrpc/connect";
 import type { Caller } from "@openhermit/caller";
 import { sql } from "@openhermit/postgres";
-import { ActivityService as ActivityRpc } from "@openhermit/protocol/activity/v1/activity_service";
-import { testCaller, testDatabase, testLog, waitFor, type TestCaller, type TestDatabase } from "@openhermit/testing";
+import { testCaller, waitFor, type TestCaller } from "@openhermit/testing";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { activityMigrations, createActivityService, type ActivityService } from "./activity-service.ts";
 import { MAX_BUFFERED_BYTES } from "./tail-reader.ts";
+import { openActivity, type OpenActivity } from "./test/open-activity.ts";
 import { sampleEvent, textOf, textsOf } from "./test/sample-event.ts";
 
-let db: TestDatabase;
-let service: ActivityService;
+let db: OpenActivity["db"];
+let service: OpenActivity["service"];
+let client: OpenActivity["client"];
+let close: OpenActivity["close"];
 let stop: AbortController;
 let caller: Caller;
-let client: Client<typeof ActivityRpc>;
 let ann: TestCaller;
 beforeEach(async () => {
-  db = await testDatabase([activityMigrations]);
+  ({ db, service, client, close } = await openActivity(() => caller));
   stop = new AbortController();
-  service = createActivityService({ database: db.database, log: testLog(), caller: () => caller });
-  service.start();
-  client = createClient(ActivityRpc, createRouterTransport(service.routes));
   ann = testCaller("member:ann", ["one"]);
   caller = ann;
 });
 afterEach(async () => {
   stop.abort();
-  await service.close();
-  await db.drop();
+  await close();
 });
 
 type Request = Parameters<typeof client.queryEvents>[0];

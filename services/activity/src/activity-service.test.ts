@@ -1,29 +1,19 @@
-import { createClient, createRouterTransport, type Client } from "@connectrpc/connect";
 import { sql } from "@openhermit/postgres";
-import { ActivityService as ActivityRpc } from "@openhermit/protocol/activity/v1/activity_service";
 import { EventType } from "@openhermit/protocol/activity/v1/event";
-import { testCaller, testDatabase, testLog, type TestDatabase } from "@openhermit/testing";
+import { testCaller, testLog } from "@openhermit/testing";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { activityMigrations, createActivityService, type ActivityService } from "./activity-service.ts";
+import { createActivityService } from "./activity-service.ts";
+import { openActivity, type OpenActivity } from "./test/open-activity.ts";
 import { sampleEvent, textOf, textsOf } from "./test/sample-event.ts";
 
-let db: TestDatabase;
-let service: ActivityService;
-let client: Client<typeof ActivityRpc>;
+let db: OpenActivity["db"];
+let service: OpenActivity["service"];
+let client: OpenActivity["client"];
+let close: OpenActivity["close"];
 beforeEach(async () => {
-  db = await testDatabase([activityMigrations]);
-  service = createActivityService({
-    database: db.database,
-    log: testLog(),
-    caller: () => testCaller(),
-  });
-  service.start();
-  client = createClient(ActivityRpc, createRouterTransport(service.routes));
+  ({ db, service, client, close } = await openActivity(() => testCaller()));
 });
-afterEach(async () => {
-  await service.close();
-  await db.drop();
-});
+afterEach(() => close());
 
 const at = (seconds: number) => ({ time: { seconds: BigInt(seconds), nanos: 0 } });
 const query = async (filter: Parameters<typeof client.queryEvents>[0]["filter"] & object) =>

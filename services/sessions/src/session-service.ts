@@ -8,7 +8,6 @@ import type { SendMessage } from "./send-message.ts";
 import { pageEndOf, toSessionMessage } from "./session-proto.ts";
 import { findSession, findSessionAgent, listSessions } from "./session-store.ts";
 import { sessionNotFound, turnNotFound } from "./sessions-errors.ts";
-import type { SessionsTiming } from "./timing.ts";
 import { listEntries } from "./transcript-store.ts";
 import type { TurnHub } from "./turn-hub.ts";
 import type { TurnRecord } from "./turn-record.ts";
@@ -28,7 +27,6 @@ export function registerSessionService(
     caller(context: HandlerContext): Caller;
     audit(context: HandlerContext): RecordChanges;
     hub: TurnHub;
-    timing: SessionsTiming;
     sendMessage: SendMessage;
     cancelTurn: CancelTurn;
   },

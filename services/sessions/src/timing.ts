@@ -18,8 +18,6 @@ export interface SessionsTiming {
   goneMs: number;
   /** How long an agent that refused a turn is not offered another. */
   refusedPauseMs: number;
-  /** How often it is looked whether a turn that is watched is still in reach. */
-  reachPeriodMs: number;
   /** How many turns of one agent may be queued. */
   maxQueuedTurns: number;
   /** How many bytes may wait for one slow reader. */
@@ -37,7 +35,6 @@ export const USUAL_TIMING: SessionsTiming = {
   unreachableMs: 15 * 60_000,
   goneMs: 5000,
   refusedPauseMs: 1000,
-  reachPeriodMs: 2000,
   maxQueuedTurns: 1000,
   maxBufferedBytes: 1024 * 1024,
 };

@@ -457,8 +457,8 @@ export const SessionService: GenService<{
   },
   /**
    * WatchTurn streams a turn from where it is until it ends: first the turn, then its complete steps, the text of the
-   * running step so far, then what follows. Errors: NOT_FOUND, also for a turn of an agent out of reach, and when the agent
-   * leaves the caller's reach while the stream is open.
+   * running step so far, then what follows. Errors: NOT_FOUND, also for a turn of an agent out of reach. When the agent leaves
+   * the caller's reach, the stream ends with NOT_FOUND or PERMISSION_DENIED.
    *
    * @generated from rpc openhermit.sessions.v1.SessionService.WatchTurn
    */
