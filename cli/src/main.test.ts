@@ -64,6 +64,13 @@ describe("hermit", () => {
       "health",
       "sidecars token",
       "doctor",
+      "login",
+      "context",
+      "members",
+      "service-accounts",
+      "tokens create",
+      "grants",
+      "audit",
     ];
     for (const verb of ["", ...verbs]) {
       const { code, stdout } = await runHermit([...verb.split(" ").filter(Boolean), "--help"]);

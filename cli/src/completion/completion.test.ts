@@ -1,4 +1,8 @@
 import { spawnSync } from "node:child_process";
+import { MemberService } from "@openhermit/protocol/access/v1/member_service";
+import { Role } from "@openhermit/protocol/access/v1/subject";
+import { TeamService } from "@openhermit/protocol/access/v1/team_service";
+import { TokenService } from "@openhermit/protocol/access/v1/token_service";
 import { SessionService } from "@openhermit/protocol/sessions/v1/session_service";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -11,6 +15,13 @@ beforeAll(async () => {
   gateway = await startTestGateway((router) => {
     router.service(FleetService, {
       listAgents: () => ({ agents: [{ id: "one", displayName: "One" }, { id: "two" }] }),
+    });
+    router.service(MemberService, {
+      listMembers: () => ({ members: [{ id: "alice", displayName: "Alice", role: Role.OWNER }] }),
+    });
+    router.service(TeamService, { listTeams: () => ({ teams: [{ id: "payments", displayName: "Payments" }] }) });
+    router.service(TokenService, {
+      listScopes: () => ({ scopes: [{ scope: "agents:read", selector: "agent" }, { scope: "audit:read" }] }),
     });
     router.service(SessionService, {
       listSessions: () => ({ sessions: [{ id: "s-1", agentId: "one", title: "a\ttitle\n" }] }),
@@ -39,6 +50,21 @@ describe("hermit complete", () => {
     [["apply", "-f", "x"], [":files"]],
     [["chat", "one", "--", "--ne"], []],
     [["nonsense", ""], []],
+    [["members", "promote", ""], ["alice\tAlice, owner"]],
+    // Who may not see service accounts is still offered the rest.
+    [
+      ["grants", "add", "one", ""],
+      ["alice\tAlice, owner", "team:payments\tPayments"],
+    ],
+    [["agents", "move", "one", "--team", "p"], ["payments\tPayments"]],
+    [["tokens", "create", "--scope", "ag"], ["agents:read\tor for one agent"]],
+    [["audit", "--actor", "sys"], ["system"]],
+    [
+      ["members", "invite", "--role", "o"],
+      ["operator", "owner"],
+    ],
+    [["context", "use", ""], ["local\tthe home of this host"]],
+    [["--context", "x", "context", "use", "l"], ["local\tthe home of this host"]],
   ])("%j: %j", async (words, expected) => {
     const { code, stdout } = await runHermit(["complete", "--", ...words], { home: gateway.home });
     expect({ code, lines: stdout.split("\n").filter(Boolean) }).toEqual({ code: 0, lines: expected });
@@ -68,6 +94,17 @@ describe("hermit completion", () => {
       COMP_WORDS=(hermit chat one '$(echo owned)'); COMP_CWORD=3; _hermit; printf '%s|' "\${COMPREPLY[@]}"`;
     const { stdout } = spawnSync("bash", ["--norc", "-c", run], { encoding: "utf8" });
     expect(stdout).toBe("5|$(echo owned)|");
+  });
+
+  it("completes words with colons in bash, of which it replaces the last part", () => {
+    const script = completionScript("bash", "answer");
+    const typed = (words: string) => `COMP_WORDS=(hermit ${words}); COMP_CWORD=$((\${#COMP_WORDS[@]}-1)); _hermit`;
+    const run = `answer() { printf '%s\\n' "\${@: -1}payments"; }; ${script}
+      ${typed("grants add one team :")}; printf '%s|' "\${COMPREPLY[@]}"
+      ${typed("grants add one team : p")}; printf '%s|' "\${COMPREPLY[@]}"
+      ${typed("tokens create --scope agents : one : r")}; printf '%s|' "\${COMPREPLY[@]}"`;
+    const { stdout } = spawnSync("bash", ["--norc", "-c", run], { encoding: "utf8" });
+    expect(stdout).toBe("payments|ppayments|rpayments|");
   });
 
   it("quotes a path with spaces and quotes", () => {
