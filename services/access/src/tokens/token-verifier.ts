@@ -34,8 +34,8 @@ export interface TokenVerifierOptions {
   uses: TokenUses;
   /** Whether what is in memory can be trusted. */
   isReliable(): boolean;
-  /** Whether the people behind a token may still act. */
-  mayAct(principal: Principal): boolean;
+  /** Whether the people behind a token may still act; a promise where that must be looked up. */
+  mayAct(principal: Principal): boolean | Promise<boolean>;
   /** Called for each token that turned out to have ended. */
   onEnded(accessor: string): void;
   /** The most verdicts kept of each kind. Default 10,000. */
@@ -120,7 +120,9 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       const entry = verified.get(key) ?? (await readOnce(key, token));
       if (entry === undefined || ended.has(entry.accessor)) return undefined;
       const time = now();
-      if (entry.expireMs <= time || !mayAct(entry.principal)) return undefined;
+      if (entry.expireMs <= time) return undefined;
+      const may = mayAct(entry.principal);
+      if (may !== true && !(await may)) return undefined;
       if (time - entry.usedMs >= USE_PERIOD_MS) {
         entry.usedMs = time;
         uses.note({ accessor: entry.accessor, time: new Date(time), address });
