@@ -35,14 +35,7 @@ export interface LoginDomain {
 }
 
 /** The refusals that somebody who tries to come in may meet; the others are mistakes in a form, or of ours. */
-const DENIALS: ReadonlySet<string> = new Set([
-  "CODE_INVALID",
-  "LOGIN_FAILED",
-  "LOGIN_LIMITED",
-  "LOGIN_TOO_OLD",
-  "OWNER_EXISTS",
-  "SESSION_REQUIRED",
-]);
+const DENIALS: ReadonlySet<string> = new Set(["CODE_INVALID", "LOGIN_FAILED", "LOGIN_LIMITED", "OWNER_EXISTS"]);
 
 /** Makes the ways to come in. */
 export function createLogins(options: LoginOptions): LoginDomain {
