@@ -83,6 +83,8 @@ export function openCall(options: {
     return covered ? undefined : rightMissing();
   }
 
+  const loginTooOld = () => (rule.recentLogin ? loginError(method, principal) : undefined);
+
   return {
     caller: {
       kind: "principal",
@@ -91,12 +93,11 @@ export function openCall(options: {
       mayOwnFor: (teamId) => teamId === "" || policy.mayOwnFor(principal, teamId),
     },
     reach,
-    methodError: () =>
-      decision.granted ? (rule.recentLogin ? loginError(method, principal) : undefined) : rightMissing(),
+    methodError: () => (decision.granted ? loginTooOld() : rightMissing()),
     requestError(request) {
       targetId = rule.selector?.(request) ?? "";
       asked = true;
-      const error = judge(decision, reach);
+      const error = judge(decision, reach) ?? loginTooOld();
       namedInReach = error === undefined && rule.agentBound && targetId !== "" && decision.agents.has(targetId);
       return error;
     },

@@ -24,8 +24,9 @@ import { actorOf, principalKey, principalOf } from "../../../gateway/src/access/
 import { createCredentialVerifier } from "../../../gateway/src/access/credential-verifier.ts";
 import { listen, type RequestHandler } from "../../../gateway/src/listener/listener.ts";
 import { localClient } from "../../../gateway/src/local-client.ts";
+import { BODY_TIMEOUT_MS, withBodyTimeout } from "../../../gateway/src/rpc/body-timeout.ts";
 import { peerKey, requestIdKey } from "../../../gateway/src/rpc/call-context.ts";
-import { keepDeadlines } from "../../../gateway/src/rpc/interceptors/deadline.ts";
+import { keepDeadlines, MAX_DEADLINE_MS } from "../../../gateway/src/rpc/interceptors/deadline.ts";
 import { mapErrors } from "../../../gateway/src/rpc/interceptors/errors.ts";
 import { logCalls } from "../../../gateway/src/rpc/interceptors/log.ts";
 import { traceCalls } from "../../../gateway/src/rpc/interceptors/trace.ts";
@@ -51,8 +52,12 @@ function bareHandler(): RequestHandler {
     keepDeadlines(),
     validate(),
   ];
-  return connectNodeAdapter({
-    routes,
+  let bare: ConnectRouter | undefined;
+  const serve = connectNodeAdapter({
+    routes(router) {
+      routes(router);
+      bare = router;
+    },
     interceptors,
     requestGate: async (context) => {
       const requestId = newUuidV7();
@@ -63,7 +68,10 @@ function bareHandler(): RequestHandler {
     jsonOptions: { ignoreUnknownFields: false },
     readMaxBytes: MAX_MESSAGE_BYTES,
     writeMaxBytes: MAX_MESSAGE_BYTES,
+    maxTimeoutMs: MAX_DEADLINE_MS,
   }) as RequestHandler;
+  if (bare === undefined) throw new Error("no routes");
+  return withBodyTimeout(bare, serve, BODY_TIMEOUT_MS);
 }
 
 async function guardedHandler(): Promise<RequestHandler> {

@@ -30,7 +30,7 @@ export function authorize(rules: AccessRules, streams: OpenStreams): Interceptor
       throw new Error("a principal came around the gate");
     }
     const check = (message: Message) => {
-      const error = access.methodError() ?? access.requestError(message);
+      const error = access.requestError(message);
       if (error !== undefined) {
         throw error;
       }
