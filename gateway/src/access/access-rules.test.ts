@@ -1,5 +1,10 @@
 import { create, createFileRegistry, setExtension, type DescMethod } from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema, MethodOptionsSchema } from "@bufbuild/protobuf/wkt";
+import {
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
+  FileDescriptorProtoSchema,
+  MethodOptionsSchema,
+} from "@bufbuild/protobuf/wkt";
 import { access, AccessSchema, AgentBinding, Audience, Verb, type Access } from "@openhermit/protocol/common/v1/access";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { Health } from "@openhermit/protocol/grpc/health";
@@ -23,7 +28,10 @@ function methodWith(option: Partial<Omit<Access, "$typeName">> | undefined): Des
     package: "test",
     syntax: "proto3",
     messageType: [
-      { name: "Request", field: [{ name: "agent_id", number: 1, type: 9, label: 1, jsonName: "agentId" }] },
+      {
+        name: "Request",
+        field: [{ name: "agent_id", number: 1, type: Type.STRING, label: Label.OPTIONAL, jsonName: "agentId" }],
+      },
     ],
     service: [
       { name: "Service", method: [{ name: "Do", inputType: ".test.Request", outputType: ".test.Request", options }] },
