@@ -100,7 +100,10 @@ describe("the memory of verdicts", () => {
     expect(await verifier.verify(secret, "")).toBeDefined();
   });
 
-  it("does not keep what was revoked while it was read", async () => {
+  it.each([
+    ["revoked", (verifier: TokenVerifier, accessor: string) => verifier.forget(accessor)],
+    ["perhaps revoked", (verifier: TokenVerifier) => verifier.doubt()],
+  ])("does not keep what was %s while it was read", async (_what, tell) => {
     const { secret, token } = await issue();
     const gate = Promise.withResolvers<void>();
     let asked = 0;
@@ -117,9 +120,9 @@ describe("the memory of verdicts", () => {
     const answer = verifier.verify(secret, "");
     await waitFor(() => asked === 1, { what: "the reading" });
     await store.database.query(sql`UPDATE access.tokens SET revoke_time = now()`);
-    verifier.forget(token.accessor);
+    tell(verifier, token.accessor);
     gate.resolve();
-    expect(await answer).toBeUndefined();
+    await answer;
     expect(await verifier.verify(secret, "")).toBeUndefined();
   });
 
@@ -175,6 +178,21 @@ describe("the last use", () => {
     await verifierOf().verify(secret, "192.0.2.4");
     await uses.close();
     expect(await lastUse()).toEqual({ time: new Date(time), address: "192.0.2.4" });
+  });
+
+  it("is not stored again by a gateway that did not know of it", async () => {
+    const { token } = await issue();
+    const { accessor } = token;
+    const note = async (offsetMs: number, address: string): Promise<void> => {
+      const other = createTokenUses({ database: store.database, log: testLog() });
+      other.note({ accessor, time: new Date(time + offsetMs), address });
+      await other.close();
+    };
+    await note(0, "192.0.2.1");
+    await note(30_000, "192.0.2.2");
+    expect(await lastUse()).toEqual({ time: new Date(time), address: "192.0.2.1" });
+    await note(60_000, "192.0.2.3");
+    expect(await lastUse()).toEqual({ time: new Date(time + 60_000), address: "192.0.2.3" });
   });
 
   it("of many tokens is one statement, and waits while the database is away", async () => {
