@@ -51,7 +51,8 @@ export async function suggestName(shown: CliError, gateway: Gateway): Promise<Cl
   const detail = errorDetail(shown.cause);
   const kind = detail && KINDS[detail.reason];
   const asked = kind && detail.fields[kind.field];
-  if (!asked) return shown;
+  // The token of a program is mostly made for one thing: to ask for more would be refused, and stand in the audit trail.
+  if (!asked || gateway.source?.kind === "environment") return shown;
   const names = await kind.names(gateway, AbortSignal.timeout(PATIENCE_MS)).catch(() => []);
   const meant = nearestWord(asked, names);
   if (meant === undefined) return shown;

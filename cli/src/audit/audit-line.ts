@@ -12,7 +12,8 @@ const ACTION_WIDTH = 20;
 export function auditLine(terminal: Terminal, record: AuditRecord): string {
   const { time, action, outcome, address } = record;
   const denied = outcome !== AuditOutcome.DONE;
-  const shownAction = plainLine(action, 120).padEnd(ACTION_WIDTH);
+  // A denied attempt names its method: the service and its name tell it.
+  const shownAction = plainLine(action.replace(/^openhermit\.(?:\w+\.)+/, ""), 120).padEnd(ACTION_WIDTH);
   return [
     terminal.paint("dim", clockText(time)),
     plainLine(actorText(record), 150).padEnd(ACTOR_WIDTH),
@@ -23,7 +24,8 @@ export function auditLine(terminal: Terminal, record: AuditRecord): string {
     terminal.paint("dim", address === "" ? "" : `from ${plainLine(address, 64)}`),
   ]
     .filter((part) => part !== "")
-    .join(" ");
+    .join(" ")
+    .trimEnd();
 }
 
 /** Who did it, and in whose name. */

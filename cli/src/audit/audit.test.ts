@@ -89,7 +89,7 @@ describe("hermit audit", () => {
       record(2, {
         actor: { kind: SubjectKind.SERVICE_ACCOUNT, id: "ci" },
         onBehalfOf: { kind: SubjectKind.MEMBER, id: "bob" },
-        action: "FleetService/DeleteAgent",
+        action: "openhermit.fleet.v1.FleetService/DeleteAgent",
         outcome: AuditOutcome.DENIED,
         reason: "RIGHT_MISSING",
         address: "192.0.2.1",

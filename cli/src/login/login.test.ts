@@ -135,7 +135,7 @@ describe("hermit login", () => {
     const { login, page } = await startLogin();
     login.child.kill("SIGINT");
     expect(await login.ended).toMatchObject({ code: 130, stderr: expect.stringContaining("given up") });
-    await expect(redirect(page, "good-4")).rejects.toThrow();
+    await expect(redirect(page, "good-4")).rejects.toThrow("fetch failed");
     expect((await run(["context", "list", "-o", "name"])).stdout).toBe("local\n");
   });
 

@@ -40,3 +40,11 @@ it("cuts the last column, then leaves optional columns out, so that no line is l
   ]);
   expect(formatTable(terminal(34, true), columns, rows)).toMatch(/^ID +TITLE\n/);
 });
+
+it("leaves a column out that says nothing, where it may", () => {
+  const hidden = columns.map((column) => (column.title === "FROM" ? { ...column, hideEmpty: true } : column));
+  const empty = rows.map((row) => ({ ...row, from: "" }));
+  expect(formatTable(terminal(80, false), hidden, empty)).toMatch(/^ID +TURNS +TITLE\n/);
+  expect(formatTable(terminal(80, false), hidden, [...empty, ...rows])).toMatch(/^ID +FROM +TURNS +TITLE\n/);
+  expect(formatTable(terminal(80, false), columns, empty)).toMatch(/^ID +FROM +TURNS +TITLE\n/);
+});

@@ -3,21 +3,21 @@ import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 
 /** How long ago: `12s`, `4m`, `3h`, `5d`; `-` when unset. */
 export function ageText(time: Timestamp | undefined, now: number = Date.now()): string {
-  return time ? spanText(now - timestampMs(time)) : "-";
+  return time ? spanText(now - timestampMs(time), Math.floor) : "-";
 }
 
-/** How long still: `12s`, `4m`, `3h`, `5d`; `0s` when it is over. */
+/** How long still: `12s`, `4m`, `3h`, `5d`; `0s` when it is over. Rounded, so that 7 days are said to be 7. */
 export function untilText(time: Timestamp | Date | undefined, now: number = Date.now()): string {
   if (!time) return "-";
-  return spanText((time instanceof Date ? time.getTime() : timestampMs(time)) - now);
+  return spanText((time instanceof Date ? time.getTime() : timestampMs(time)) - now, Math.round);
 }
 
-function spanText(milliseconds: number): string {
-  const seconds = Math.max(0, Math.floor(milliseconds / 1000));
-  if (seconds < 60) return `${seconds}s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
-  return `${Math.floor(seconds / 86_400)}d`;
+function spanText(milliseconds: number, whole: (number: number) => number): string {
+  const seconds = Math.max(0, milliseconds / 1000);
+  if (whole(seconds) < 60) return `${whole(seconds)}s`;
+  if (whole(seconds / 60) < 60) return `${whole(seconds / 60)}m`;
+  if (whole(seconds / 3600) < 24) return `${whole(seconds / 3600)}h`;
+  return `${whole(seconds / 86_400)}d`;
 }
 
 /** A moment to the minute in the zone of this machine, `2026-11-21 17:11`; empty when unset. */

@@ -29,7 +29,7 @@ export const declareTokensScopes: DeclareVerb = (tokens, cli) => {
           { title: "SCOPE", text: ({ scope }) => scope, paint: (_, text) => terminal.paint("bold", text) },
           { title: "SELECTOR", text: ({ selector }) => selector || "-" },
           { title: "FROM ROLE", text: ({ role }) => roleWord(role) },
-          { title: "OPENS", text: ({ methods }) => methods.map(shortMethod).join(" ") },
+          { title: "OPENS", text: ({ methods }) => [...new Set(methods.map(shortMethod))].join(" ") },
         ],
         name: ({ scope }) => scope,
         none: "There are no scopes.",
