@@ -126,6 +126,7 @@ describe.each(SURFACES)("over %s", (surface: Surface) => {
           const expected = expectedResult(expectation, caller, target);
           const transport = cast.as(await tokenOf(caller, expectation, target), surface);
           const result = await resultOf(method, expectation, target, transport);
+          await expectation.undo?.(cast.as(cast.operatorToken), target);
           calls += 1;
           if (result !== expected) {
             differences.push(`${nameOf(method)} on ${target} as ${caller}: expected "${expected}", got "${result}"`);

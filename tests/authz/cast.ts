@@ -8,6 +8,7 @@ import { ServiceAccountService } from "@openhermit/protocol/access/v1/service_ac
 import { Role, SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import { TeamService } from "@openhermit/protocol/access/v1/team_service";
 import { TokenService } from "@openhermit/protocol/access/v1/token_service";
+import { CatalogService } from "@openhermit/protocol/catalog/v1/catalog_service";
 import { Launcher } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { EnrollmentService } from "@openhermit/protocol/mesh/v1/enrollment_service";
@@ -15,6 +16,7 @@ import { createDatabase, sql } from "@openhermit/postgres";
 import { temporaryDirectory, testDatabase, testLog } from "@openhermit/testing";
 
 import { addPerson, claimOwnership, enter, type Person } from "../fixture/people.ts";
+import { mcpServer, TARGETS } from "./expectations.ts";
 import { createSurfaces, type Surface, type Surfaces } from "./surfaces.ts";
 
 /** A gateway with everybody who could call it. */
@@ -100,6 +102,7 @@ export async function gatherCast(): Promise<Cast> {
   ] as const) {
     await fleet.createAgent({ agent: { id, team, spec: { model: "offline/echo", launcher: Launcher.EXTERNAL } } });
   }
+  for (const id of TARGETS) await createClient(CatalogService, operator).putMcpServer({ mcpServer: mcpServer(id) });
   await createClient(ServiceAccountService, operator).createServiceAccount({
     serviceAccount: { id: "robot", role: Role.ADMIN },
   });

@@ -1,4 +1,5 @@
-import type { Transport } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
+import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 
 import { attachClaimingAgentOne, publishClaimingAgentOne } from "./link-calls.ts";
 
@@ -40,6 +41,8 @@ export interface Expectation {
   request?: (agentId: string) => object;
   /** Makes the call where one request is not enough; resolves when it went well. */
   call?: (transport: Transport) => Promise<void>;
+  /** Takes back what the call did, so that the next one finds the agent as it was. */
+  undo?: (operator: Transport, agentId: string) => Promise<unknown>;
   /** What whoever may call gets: `ok`, or a code and a reason: `not_found TURN_NOT_FOUND`. Default: `ok`. */
   result?: string;
   /** What whoever may call gets whose agent is out of reach. Default: AGENT_NOT_FOUND if selected, else the result. */
@@ -57,9 +60,10 @@ const rightMissing = "permission_denied RIGHT_MISSING";
 
 const proof = { publicKey: new Uint8Array(32), nonce: "made-up", signature: new Uint8Array(64) };
 const subject = { kind: 2, id: "nobody-known" };
-const mcpServer = (agentId: string) => ({
+/** The MCP server that stands for an agent; made before anybody calls. */
+export const mcpServer = (agentId: string) => ({
   id: `files-${agentId}`,
-  transport: { case: "stdio", value: { command: "/bin/true" } },
+  transport: { case: "stdio" as const, value: { command: "/bin/true" } },
   agents: [agentId],
 });
 
@@ -103,8 +107,16 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
     result: "aborted AGENT_CHANGED",
   }),
   [`${FLEET}/StartAgent`]: writes("agents", { agents: "selected", request: (agentId) => ({ agentId }) }),
-  [`${FLEET}/StopAgent`]: writes("agents", { agents: "selected", request: (agentId) => ({ agentId }) }),
-  [`${FLEET}/RestartAgent`]: writes("agents", { agents: "selected", request: (agentId) => ({ agentId }) }),
+  [`${FLEET}/StopAgent`]: writes("agents", {
+    agents: "selected",
+    request: (agentId) => ({ agentId }),
+    undo: (operator, agentId) => createClient(FleetService, operator).startAgent({ agentId }),
+  }),
+  [`${FLEET}/RestartAgent`]: writes("agents", {
+    agents: "selected",
+    request: (agentId) => ({ agentId }),
+    result: "failed_precondition AGENT_LAUNCHED_EXTERNALLY",
+  }),
   [`${FLEET}/PutProvider`]: administers("providers", {
     request: () => ({ provider: { name: "local", kind: 4, baseUrl: "http://127.0.0.1:9/v1" } }),
   }),
@@ -113,7 +125,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   [`${CATALOG}/PutMcpServer`]: writes("mcp-servers", {
     agents: "looked up",
     request: (agentId) => ({ mcpServer: mcpServer(agentId) }),
-    outOfReach: agentMissing,
+    outOfReach: "not_found MCP_SERVER_NOT_FOUND",
   }),
   [`${CATALOG}/GetMcpServer`]: reads("mcp-servers", {
     agents: "looked up",
@@ -175,7 +187,7 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
 
   "openhermit.mesh.v1.EnrollmentService/CreateJoinToken": writes("sidecars", {
     agents: "looked up",
-    request: (agentId) => ({ sidecarId: "third", agentIds: [agentId] }),
+    request: (agentId) => ({ sidecarId: `of-${agentId}`, agentIds: [agentId] }),
     outOfReach: agentMissing,
   }),
   "openhermit.mesh.v1.EnrollmentService/GetNonce": { needs: "everybody" },
@@ -226,13 +238,11 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   // Whoever may log out is needed for the next call; see logout.test.ts for them.
   [`${ACCESS}.LoginService/Logout`]: {
     needs: "somebody",
-    scope: "self:write",
     result: "failed_precondition OPERATOR_TOKEN_STAYS",
     only: ["anonymous", "local operator", "expired token", "revoked token", "sidecar", "other sidecar"],
   },
   [`${ACCESS}.LoginService/ChangePassword`]: {
     needs: "somebody",
-    scope: "self:write",
     request: () => ({ currentPassword: "x", newPassword: "short" }),
     result: "invalid_argument REQUEST_INVALID",
   },
@@ -331,8 +341,8 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   [`${ACCESS}.AuditService/TailAudit`]: { needs: "admin", scope: "audit:read" },
 
   "grpc.health.v1.Health/Check": { needs: "everybody" },
-  "grpc.health.v1.Health/List": reads("health", { narrowed: rightMissing }),
-  "grpc.health.v1.Health/Watch": reads("health", { narrowed: rightMissing }),
+  "grpc.health.v1.Health/List": reads("health"),
+  "grpc.health.v1.Health/Watch": reads("health"),
   "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": reads("reflection", {
     request: () => ({ messageRequest: { case: "listServices", value: "" } }),
   }),
@@ -372,7 +382,10 @@ export function expectedResult(expectation: Expectation, caller: CallerKind, tar
   if (needs === "local operator") return caller === "local operator" ? result : rightMissing;
   if (caller === "token with the exact scope") return expectation.narrowed ?? result;
   if (caller === "token with a neighbour's scope") {
-    return needs === "somebody" ? result : rightMissing;
+    if (needs === "somebody") return result;
+    // Another agent's token sees that there is none of this name, and of what it names by another id as little.
+    if (agents === "selected") return agentMissing;
+    return agents === "looked up" && expectation.scope?.startsWith("sessions:") === true ? result : rightMissing;
   }
   if ((ROLES[caller] ?? 0) < (NEEDED[needs] ?? 0)) return rightMissing;
   return reaches(caller, target) ? result : missing;
@@ -380,12 +393,12 @@ export function expectedResult(expectation: Expectation, caller: CallerKind, tar
 
 /** The scopes of the token that just opens a method for an agent, and of one that just does not. */
 export function scopesFor(
-  { scope = "self:read", agents, needs }: Expectation,
+  { scope = "", agents, needs }: Expectation,
   target: string,
 ): { exact: string; neighbour: string } {
   const [resource = "", verb = ""] = scope.split(":");
   const aboutAgents = ["agents", "sessions", "activity", "health"].includes(resource);
-  if (needs === "local operator" || needs === "everybody" || needs === "sidecar") {
+  if (["local operator", "everybody", "somebody", "sidecar"].includes(needs)) {
     return { exact: "agents:read", neighbour: "agents:read" };
   }
   if (aboutAgents && agents !== undefined) {

@@ -45,7 +45,6 @@ test("each change leaves exactly one record, with actor, target and what changed
     ["agents.update", "agent/made", () => fleet.updateAgent({ agent: { id: "made", displayName: "Made" } })],
     ["agents.stop", "agent/made", () => fleet.stopAgent({ agentId: "made" })],
     ["agents.start", "agent/made", () => fleet.startAgent({ agentId: "made" })],
-    ["agents.restart", "agent/made", () => fleet.restartAgent({ agentId: "made" })],
     ["agents.delete", "agent/made", () => fleet.deleteAgent({ agentId: "made" })],
     [
       "providers.put",

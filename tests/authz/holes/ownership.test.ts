@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { readConfig, startGateway, type Gateway } from "@openhermit/gateway";
 import { LoginService } from "@openhermit/protocol/access/v1/login_service";
+import { MemberState } from "@openhermit/protocol/access/v1/member";
 import { MemberService } from "@openhermit/protocol/access/v1/member_service";
 import { Role } from "@openhermit/protocol/access/v1/subject";
 import { temporaryDirectory, testDatabase, testLog, type TestDatabase } from "@openhermit/testing";
@@ -79,11 +80,11 @@ test("the last owner stays, also when two owners demote each other at once", asy
     if (owners.length === 1) {
       const last = owners[0]?.id ?? "";
       for (const call of [
-        members.updateMember({ member: { id: last, role: Role.ADMIN } }),
-        members.updateMember({ member: { id: last, state: 3 } }),
-        members.removeMember({ memberId: last }),
+        () => members.updateMember({ member: { id: last, role: Role.ADMIN } }),
+        () => members.updateMember({ member: { id: last, state: MemberState.DISABLED } }),
+        () => members.removeMember({ memberId: last }),
       ]) {
-        expect(await outcomeOf(call)).toBe("FailedPrecondition OWNER_LAST");
+        expect(await outcomeOf(call())).toBe("FailedPrecondition OWNER_LAST");
       }
     }
   }

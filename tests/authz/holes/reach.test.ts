@@ -54,7 +54,7 @@ test("cross-team lists: nothing of another team's agent is in any list, by any f
   ];
   const text = JSON.stringify(answers, (_, value: unknown) => (typeof value === "bigint" ? `${value}` : value));
   expect(text).toContain('"two"');
-  expect(text).not.toMatch(/"one"|red/);
+  expect(text).not.toMatch(/"one"|"red"|red-|red secret/);
   const metrics = await fetch(`${cast.gateway.url}/metrics`, { headers: { authorization: `Bearer ${blue}` } });
   expect([metrics.status, (await metrics.text()).includes('agent_id="one"')]).toEqual([200, false]);
   expect((await fleet.listAgents({})).agents.map(({ id }) => id)).toEqual(["shared", "spare", "two"]);
@@ -67,31 +67,31 @@ test("what is out of reach answers in the words of what never was", async () => 
   const never = await messageOf(fleet.getAgent({ agentId: "never-was" }));
   expect(await messageOf(fleet.getAgent({ agentId: "one" }))).toBe(never.replace("never-was", "one"));
   for (const call of [
-    fleet.updateAgent({ agent: { id: "one", displayName: "mine" } }),
-    fleet.deleteAgent({ agentId: "one" }),
-    fleet.startAgent({ agentId: "one" }),
-    fleet.stopAgent({ agentId: "one" }),
-    fleet.restartAgent({ agentId: "one" }),
-    createClient(EnrollmentService, transport).createJoinToken({ sidecarId: "mine", agentIds: ["two", "one"] }),
+    () => fleet.updateAgent({ agent: { id: "one", displayName: "mine" } }),
+    () => fleet.deleteAgent({ agentId: "one" }),
+    () => fleet.startAgent({ agentId: "one" }),
+    () => fleet.stopAgent({ agentId: "one" }),
+    () => fleet.restartAgent({ agentId: "one" }),
+    () => createClient(EnrollmentService, transport).createJoinToken({ sidecarId: "mine", agentIds: ["two", "one"] }),
   ]) {
-    expect(await outcomeOf(call)).toBe("NotFound AGENT_NOT_FOUND");
+    expect(await outcomeOf(call())).toBe("NotFound AGENT_NOT_FOUND");
   }
   const firstOf = async (stream: AsyncIterable<unknown>) => stream[Symbol.asyncIterator]().next();
   expect(await outcomeOf(firstOf(sessions.sendMessage({ agentId: "one", message: "hello" })))).toBe(
     "NotFound AGENT_NOT_FOUND",
   );
   for (const call of [
-    sessions.getTurn({ turnId: turn.turnId }),
-    sessions.cancelTurn({ turnId: turn.turnId }),
-    firstOf(sessions.watchTurn({ turnId: turn.turnId })),
+    () => sessions.getTurn({ turnId: turn.turnId }),
+    () => sessions.cancelTurn({ turnId: turn.turnId }),
+    () => firstOf(sessions.watchTurn({ turnId: turn.turnId })),
   ]) {
-    expect(await outcomeOf(call)).toBe("NotFound TURN_NOT_FOUND");
+    expect(await outcomeOf(call())).toBe("NotFound TURN_NOT_FOUND");
   }
   for (const call of [
-    sessions.getSession({ sessionId: turn.sessionId }),
-    sessions.listTranscript({ sessionId: turn.sessionId }),
+    () => sessions.getSession({ sessionId: turn.sessionId }),
+    () => sessions.listTranscript({ sessionId: turn.sessionId }),
   ]) {
-    expect(await outcomeOf(call)).toBe("NotFound SESSION_NOT_FOUND");
+    expect(await outcomeOf(call())).toBe("NotFound SESSION_NOT_FOUND");
   }
   expect(await outcomeOf(createClient(CatalogService, transport).getMcpServer({ mcpServerId: "red-files" }))).toBe(
     "NotFound MCP_SERVER_NOT_FOUND",
@@ -143,12 +143,12 @@ test("a manifest, an MCP server and the id of a deleted agent take nothing over"
     mcpServer: { id, transport: { case: "stdio" as const, value: { command: "/bin/true" } }, agents },
   });
   for (const call of [
-    catalog.putMcpServer(server("red-files", ["two"])),
-    catalog.putMcpServer(server("mine", ["one"])),
-    catalog.putMcpServer(server("mine", ["*"])),
-    catalog.deleteMcpServer({ mcpServerId: "red-files" }),
+    () => catalog.putMcpServer(server("red-files", ["two"])),
+    () => catalog.putMcpServer(server("mine", ["one"])),
+    () => catalog.putMcpServer(server("mine", ["*"])),
+    () => catalog.deleteMcpServer({ mcpServerId: "red-files" }),
   ]) {
-    expect(await outcomeOf(call)).not.toBe("ok");
+    expect(await outcomeOf(call())).not.toBe("ok");
   }
   const operator = createClient(FleetService, cast.as(cast.operatorToken));
   const agent = (id: string, team: string) => ({

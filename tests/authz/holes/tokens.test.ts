@@ -28,17 +28,17 @@ test("a token of agents:one:read reads agent one, and nothing else", async () =>
   const { token, secret } = await tokens(cast.operatorToken).createToken({ scopes: ["agents:one:read"] });
   const one = fleet(secret);
   expect((await one.getAgent({ agentId: "one" })).agent?.id).toBe("one");
+  for (const agentId of ["two", "one2", "on"]) {
+    expect(await outcomeOf(one.getAgent({ agentId }))).toBe("NotFound AGENT_NOT_FOUND");
+  }
   const elsewhere = [
-    one.getAgent({ agentId: "two" }),
-    one.getAgent({ agentId: "one2" }),
-    one.getAgent({ agentId: "on" }),
-    one.listAgents({}),
-    one.stopAgent({ agentId: "one" }),
-    one.listProviders({}),
-    createClient(ActivityService, cast.as(secret)).queryEvents({ filter: { agentId: "one" } }),
-    tokens(secret).createToken({ scopes: ["agents:one:read"] }),
+    () => one.listAgents({}),
+    () => one.stopAgent({ agentId: "one" }),
+    () => one.listProviders({}),
+    () => createClient(ActivityService, cast.as(secret)).queryEvents({ filter: { agentId: "one" } }),
+    () => tokens(secret).createToken({ scopes: ["agents:one:read"] }),
   ];
-  for (const call of elsewhere) expect(await outcomeOf(call)).toBe("PermissionDenied RIGHT_MISSING");
+  for (const call of elsewhere) expect(await outcomeOf(call())).toBe("PermissionDenied RIGHT_MISSING");
   const used = await waitFor(
     async () => {
       const { tokens: list } = await tokens(cast.operatorToken).listTokens({ pageSize: 1000 });
