@@ -71,14 +71,18 @@ describe("a credential", () => {
     expect(await reason({ cookie: "session=s", "sec-fetch-site": "cross-site" }, true)).toBe("principal");
   });
 
-  test("that is guessed is limited; one that is valid is not, nor are sidecars that come back too late", async () => {
+  test("that is guessed is limited; one that is valid is not, nor is one that is sent again, nor are sidecars that come back too late", async () => {
     for (let guess = 0; guess < 100; guess += 1) {
       expect(await reason({ authorization: "Bearer x.y.z" })).toBe("CREDENTIAL_INVALID");
     }
-    for (let guess = 0; guess < 60; guess += 1) {
+    for (let call = 0; call < 100; call += 1) {
+      expect(await reason({ authorization: "Bearer ohm_expired" })).toBe("CREDENTIAL_INVALID");
+    }
+    for (let guess = 1; guess < 60; guess += 1) {
       expect(await reason({ authorization: `Bearer ohm_${guess}` })).toBe("CREDENTIAL_INVALID");
     }
     expect(await reason({ authorization: "Bearer ohm_60" })).toBe("ATTEMPTS_LIMITED");
+    expect(await reason({ authorization: "Bearer ohm_expired" })).toBe("CREDENTIAL_INVALID");
     for (const authorization of ["Bearer ohm_alice", "Bearer ohm_operator", "Bearer a.b.c"]) {
       expect(await reason({ authorization })).toMatch(/principal|sidecar/);
     }

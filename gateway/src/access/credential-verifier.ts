@@ -1,9 +1,13 @@
+import { createHash } from "node:crypto";
+
 import type { Principal } from "@openhermit/access-service";
 import { permissionDenied, unauthenticated, type MeshError } from "@openhermit/errors";
+import { LRUCache } from "lru-cache";
 
 import type { OperatorToken } from "../home/operator-token.ts";
 import { isSameOrigin } from "./same-origin.ts";
 import type { AttemptLimits } from "./attempt-limits.ts";
+import { createFailedTokens } from "./failed-tokens.ts";
 
 /** Who calls, as a credential proves it. */
 export type Credentials =
@@ -48,6 +52,8 @@ export interface CredentialPorts {
   limits: Pick<AttemptLimits, "admit" | "failed">;
 }
 
+/** Tokens that were refused and are remembered, by their hash. */
+const MAX_REFUSED = 10_000;
 const BEARER = /^Bearer +([^\s]+)$/i;
 // Three parts of base64url. Sidecars send such, and all of them are too old after the gateway was away for a while.
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
@@ -57,6 +63,10 @@ const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
  * `authorization: Bearer`; without that header the session in a cookie, from the gateway's own pages only.
  */
 export function createCredentialVerifier(ports: CredentialPorts): CredentialVerifier {
+  const failed = createFailedTokens();
+
+  const refused = new LRUCache<string, true>({ max: MAX_REFUSED });
+
   async function bearer(header: string, address: string): Promise<Credentials> {
     const token = BEARER.exec(header.trim())?.[1] ?? "";
     if (token.startsWith("ohm_")) {
@@ -72,14 +82,18 @@ export function createCredentialVerifier(ports: CredentialPorts): CredentialVeri
         return { kind: "sidecar", sidecarId: sidecar.sidecarId, agentIds: sidecar.agentIds };
       }
     }
+    // Whoever comes again and again with a token that has ended guesses nothing.
+    const digest = createHash("sha256").update(token).digest("base64");
+    if (JWT.test(token) || refused.has(digest)) {
+      throw invalid();
+    }
     // Only after the look: whoever has a valid token is never limited by what others at the same address try.
     const limited = ports.limits.admit("token", address);
     if (limited !== undefined) {
       throw limited;
     }
-    if (!JWT.test(token)) {
-      ports.limits.failed("token", address);
-    }
+    refused.set(digest, true);
+    ports.limits.failed("token", address);
     throw invalid();
   }
 
