@@ -11,7 +11,7 @@ import { nearestWord } from "./nearest-word.ts";
 export type CredentialSource =
   | { readonly kind: "environment" }
   | { readonly kind: "home"; readonly file: string }
-  | { readonly kind: "context"; readonly name: string };
+  | { readonly kind: "context"; readonly name: string; readonly subject: string };
 
 /** A gateway, and what to come in with. */
 export interface FoundGateway {
@@ -133,7 +133,10 @@ async function contextOf({ configFolder }: Place, url: string): Promise<Context 
 
 function findToken(config: Place, { url, context }: FoundPlace): Omit<FoundGateway, "url"> {
   if (config.token !== undefined) return { token: config.token, source: { kind: "environment" } };
-  if (context?.login) return { token: context.login.token, source: { kind: "context", name: context.name } };
+  if (context?.login) {
+    const { token, subject } = context.login;
+    return { token, source: { kind: "context", name: context.name, subject } };
+  }
   if (context) {
     throw new CliError(`nobody is logged in to ${context.url}`, {
       why: `context ${context.name} has no token`,

@@ -5,6 +5,8 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { LoginService } from "@openhermit/protocol/access/v1/login_service";
 import { Role, SubjectKind } from "@openhermit/protocol/access/v1/subject";
+import { TurnState } from "@openhermit/protocol/sessions/v1/session";
+import { SessionService } from "@openhermit/protocol/sessions/v1/session_service";
 import { temporaryDirectory, waitFor, type TemporaryDirectory } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { runHermit, startHermit, type Running } from "../test/run-hermit.ts";
@@ -19,12 +21,14 @@ let env: Record<string, string>;
 /** Verifiers by the code they were exchanged with. */
 let exchanged: Map<string, string>;
 let ended: string[];
+let conversations: unknown[];
 const started: Running[] = [];
 
 beforeEach(async () => {
   temporary = await temporaryDirectory();
   exchanged = new Map();
   ended = [];
+  conversations = [];
   const issued = new Set<string>();
   gateway = await startTestGateway((router) => {
     router.service(LoginService, {
@@ -40,6 +44,12 @@ beforeEach(async () => {
         issued.delete(token);
         ended.push(token);
         return {};
+      },
+    });
+    router.service(SessionService, {
+      sendMessage: async function* ({ conversation }) {
+        conversations.push(conversation.value);
+        yield { event: { event: { case: "turn" as const, value: { id: "t", state: TurnState.SUCCEEDED } } } };
       },
     });
   }, issued);
@@ -205,6 +215,11 @@ describe("after a login", () => {
     expect(await run(["logout"])).toMatchObject({ code: 0, stderr: expect.stringContaining("nobody is logged in") });
   });
 
+  it("a chat is the conversation of who is logged in, whatever the user of the machine is called", async () => {
+    expect((await run(["chat", "one", "hello"])).code).toBe(0);
+    expect(conversations).toMatchObject([{ platform: "cli", chatType: "dm", chatId: "alice" }]);
+  });
+
   it("logout says how to revoke a token whose gateway is away", async () => {
     await gateway.close();
     expect(await run(["logout"])).toMatchObject({ code: 1, stderr: expect.stringContaining("tokens revoke acc_1") });
@@ -221,7 +236,7 @@ describe("after a login", () => {
 
   it("context lists, shows, switches and removes, and never prints the token", async () => {
     const list = await run(["context", "list"]);
-    expect(list.stdout).toMatch(/\n\* +lab +alice +29d +http:/);
+    expect(list.stdout).toMatch(/\n\* +lab +alice +30d +http:/);
     const json = JSON.parse((await run(["context", "list", "-o", "json"])).stdout) as object[];
     expect(json).toMatchObject([{ name: "local" }, { name: "lab", current: true, subject: "alice" }]);
     const show = await run(["context", "show", "-o", "yaml"]);

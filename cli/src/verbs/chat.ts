@@ -15,8 +15,9 @@ const EXAMPLES = `Examples:
   $ git diff | hermit chat two "review this:" -   text, then stdin
   $ hermit chat one "what did I say?" --session 0199...
 
-Your messages share one conversation with each agent, by your user name on this
-machine, unless you say --new or --session.
+Your messages share one conversation with each agent, by the name that you are
+logged in with, or else by your user name on this machine, unless you say --new
+or --session.
 `;
 
 interface ChatOptions {
@@ -37,8 +38,10 @@ export const declareChat: DeclareVerb = (program, cli) => {
     .option("--new", "begin a new conversation")
     .addOption(outputOption("text", "json", "jsonl"))
     .action(async (agentId: string, words: string[], options: ChatOptions) => {
-      const conversation = conversationOf(cli, options);
+      refuseBoth(options);
       const gateway = await cli.gateway();
+      const { source } = gateway;
+      const conversation = conversationOf(source?.kind === "context" ? source.subject : cli.config.userName, options);
       const message = await messageOf(cli, words);
       if (message === undefined) {
         // Fails here, before a person types, when the agent does not exist.
@@ -59,13 +62,17 @@ export const declareChat: DeclareVerb = (program, cli) => {
     });
 };
 
-function conversationOf(cli: Cli, options: ChatOptions): Conversation {
+function refuseBoth(options: ChatOptions): void {
   if (options.session !== undefined && options.new === true) {
     throw new CliError("--new and --session contradict each other", { next: "give one of them" });
   }
+}
+
+/** The conversation of this person with the agent, unless another one is asked for. */
+function conversationOf(person: string, options: ChatOptions): Conversation {
   if (options.session !== undefined) return { case: "sessionId", value: options.session };
   if (options.new === true) return { case: undefined };
-  return { case: "chat", value: { platform: "cli", chatType: "dm", chatId: cli.config.userName.replaceAll(":", "_") } };
+  return { case: "chat", value: { platform: "cli", chatType: "dm", chatId: person.replaceAll(":", "_") } };
 }
 
 /** The words, with stdin in the place of `-`; all of stdin without words; undefined when a person is to type it. */
