@@ -230,7 +230,7 @@ function stateAfter(member: StoredMember, asked: MemberState): MemberState {
   throw invalidArgument("MEMBER_STATE_INVALID", `"${member.id}" can't be made ${stateName(asked)}`, {
     hint:
       member.state === MemberState.INVITED
-        ? "A member becomes active by accepting the invite; hermit members invite --renew makes a new link."
+        ? "A member becomes active by accepting the invite; hermit members renew-invite makes a new link."
         : "A member can be enabled (active) and disabled.",
     fields: { member_id: member.id },
   });
