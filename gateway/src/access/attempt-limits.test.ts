@@ -1,7 +1,7 @@
 import { permissionDenied } from "@openhermit/errors";
 import { describe, expect, test } from "vitest";
 
-import { addressGroup } from "./address-group.ts";
+import { addressGroup } from "@openhermit/caller";
 import { createAttemptLimits } from "./attempt-limits.ts";
 
 const always = () => true;

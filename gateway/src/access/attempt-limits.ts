@@ -1,6 +1,6 @@
 import { resourceExhausted, type MeshError } from "@openhermit/errors";
 
-import { addressGroup } from "./address-group.ts";
+import { addressGroup } from "@openhermit/caller";
 
 /** What is tried: to log in, to become the owner, to join as a sidecar, to call with a token. */
 export type AttemptKind = "login" | "setup" | "join" | "token";

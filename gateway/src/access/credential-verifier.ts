@@ -1,8 +1,5 @@
-import { createHash } from "node:crypto";
-
 import type { Principal } from "@openhermit/access-service";
 import { permissionDenied, unauthenticated, type MeshError } from "@openhermit/errors";
-import { LRUCache } from "lru-cache";
 
 import type { OperatorToken } from "../home/operator-token.ts";
 import { isSameOrigin } from "./same-origin.ts";
@@ -52,8 +49,6 @@ export interface CredentialPorts {
   limits: Pick<AttemptLimits, "admit" | "failed">;
 }
 
-/** Tokens that were refused and are remembered, by their hash. */
-const MAX_REFUSED = 10_000;
 const BEARER = /^Bearer +([^\s]+)$/i;
 // Three parts of base64url. Sidecars send such, and all of them are too old after the gateway was away for a while.
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
@@ -64,8 +59,6 @@ const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
  */
 export function createCredentialVerifier(ports: CredentialPorts): CredentialVerifier {
   const failed = createFailedTokens();
-
-  const refused = new LRUCache<string, true>({ max: MAX_REFUSED });
 
   async function bearer(header: string, address: string): Promise<Credentials> {
     const token = BEARER.exec(header.trim())?.[1] ?? "";
@@ -83,8 +76,7 @@ export function createCredentialVerifier(ports: CredentialPorts): CredentialVeri
       }
     }
     // Whoever comes again and again with a token that has ended guesses nothing.
-    const digest = createHash("sha256").update(token).digest("base64");
-    if (JWT.test(token) || refused.has(digest)) {
+    if (JWT.test(token) || !failed.isNew(token)) {
       throw invalid();
     }
     // Only after the look: whoever has a valid token is never limited by what others at the same address try.
@@ -92,7 +84,6 @@ export function createCredentialVerifier(ports: CredentialPorts): CredentialVeri
     if (limited !== undefined) {
       throw limited;
     }
-    refused.set(digest, true);
     ports.limits.failed("token", address);
     throw invalid();
   }

@@ -1,2 +1,3 @@
+export { addressGroup } from "./address-group.ts";
 export { callerName, reachOf, type Caller, type Reach } from "./caller.ts";
 export { type Change, type FieldChange, type RecordChanges } from "./change.ts";

@@ -69,7 +69,7 @@ describe("origin and content type: a session's cookie", () => {
     const tail = "/openhermit.activity.v1.ActivityService/TailEvents";
     const ended = await post(cast.gateway.url + tail, stream, Buffer.from("\0\0\0\0\x02{}"));
     // A stream says its error in its last frame, and that is all there is.
-    expect(ended.body.toString("latin1")).toMatch(/^\x02[\s\S]{4}\{"error":\{"code":"permission_denied"/);
+    expect(ended.body.subarray(5).toString()).toMatch(/^\{"error":\{"code":"permission_denied"/);
   });
 
   test.each(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", ""])(

@@ -4,7 +4,7 @@ import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import type { Attempt, NewSession } from "../access-ports.ts";
 import { writeLoginTime } from "../members/member-store.ts";
 import type { Actor, SubjectRef } from "../principal.ts";
-import { addressGroup } from "./address-group.ts";
+import { addressGroup } from "@openhermit/caller";
 import type { LoginParts } from "./login-parts.ts";
 import { rememberAddress } from "./known-address-store.ts";
 import { makeSession, sessionBounds, sessionPrincipal } from "./session.ts";

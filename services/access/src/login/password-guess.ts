@@ -1,6 +1,6 @@
 import { MeshError } from "@openhermit/errors";
 import { readPasswordHash } from "../members/member-store.ts";
-import { addressGroup } from "./address-group.ts";
+import { addressGroup } from "@openhermit/caller";
 import { isKnownAddress } from "./known-address-store.ts";
 import type { LoginParts } from "./login-parts.ts";
 
