@@ -121,7 +121,7 @@ export function wireServices(options: WireOptions): Services {
       gatewayUrl: options.gatewayUrl,
       recordEvents: (events) => activity.append(events),
       async forgetAgent(agentId) {
-        await Promise.all([catalog.forgetAgent(agentId), health.forgetAgent(agentId)]);
+        await Promise.all([catalog.forgetAgent(agentId), health.forgetAgent(agentId), access.forgetAgent(agentId)]);
       },
       catalogRevisions: (agentIds) => catalog.revisionsFor(agentIds),
     },

@@ -154,6 +154,8 @@ export interface AccessService {
   mayOwnFor(principal: Principal, teamId: string): boolean;
   /** Whether a team exists. From memory. */
   isTeam(teamId: string): boolean;
+  /** The agent is deleted: nobody holds a grant on it any more. Errors: DATABASE_UNAVAILABLE. */
+  forgetAgent(agentId: string): Promise<void>;
   /** Calls back when rights, tokens or sessions may have changed, on any gateway. Returns how to stop that. */
   onChanged(callback: () => void): () => void;
 

@@ -15,15 +15,25 @@ import type { AccessService, AccessServiceOptions } from "./access-ports.ts";
 import type { AccessRpcOptions } from "./access-rpc-options.ts";
 import { createAuditTrail } from "./audit/audit-trail.ts";
 import { createDirectory } from "./directory/directory.ts";
+import { forgetAgent } from "./grants/forget-agent.ts";
 import { createGrantRpcs } from "./grants/grant-rpcs.ts";
 import { createLogins } from "./login/logins.ts";
-import type { Principal, SubjectRef } from "./principal.ts";
+import type { Actor, Principal, SubjectRef } from "./principal.ts";
 import { decide, mayOwnFor, sameSubject } from "./rights/decide.ts";
 import { createServiceAccountRpcs } from "./service-accounts/service-account-rpcs.ts";
 import { createTeamRpcs } from "./teams/team-rpcs.ts";
 import { createTokens } from "./tokens/tokens.ts";
 
 const OPERATOR = { kind: SubjectKind.LOCAL_OPERATOR, id: "" } as const;
+
+/** Who takes the grants on a deleted agent. */
+const FORGETTING: Actor = {
+  subject: { kind: SubjectKind.SYSTEM, id: "forget-agent" },
+  onBehalfOf: undefined,
+  accessor: "",
+  requestId: "",
+  address: "",
+};
 
 /** Makes the access domain: who may come in, what they may do, and what they did. */
 export function createAccessService(options: AccessServiceOptions): AccessService {
@@ -155,6 +165,10 @@ export function createAccessService(options: AccessServiceOptions): AccessServic
     decide: (principal, resource, verb) => decide(facts, principal, resource, verb),
     mayOwnFor: (principal, teamId) => mayOwnFor(facts, principal, teamId),
     isTeam: (teamId) => directory.isTeam(teamId),
+    async forgetAgent(agentId) {
+      await forgetAgent(database, recordChanges(FORGETTING), agentId);
+      await rpcOptions.changed();
+    },
     onChanged(callback) {
       listeners.add(callback);
       return () => void listeners.delete(callback);

@@ -184,4 +184,13 @@ test("a grant opens one agent, as far as it says, until it is taken", async () =
   expect(other).not.toBe("ok");
   await grants.deleteGrant({ subject, agentId: "one" });
   expect(await attempts()).toEqual(["NotFound AGENT_NOT_FOUND", missing, missing]);
+  // A grant ends with its agent, and is no grant on the next one of that name.
+  const operator = createClient(FleetService, cast.as(cast.operatorToken));
+  const again = { agent: { id: "again", team: "red", spec: { model: "offline/echo", launcher: Launcher.EXTERNAL } } };
+  await operator.createAgent(again);
+  await grants.putGrant({ grant: { subject, agentId: "again", role: Role.VIEWER } });
+  expect(await outcomeOf(fleet.getAgent({ agentId: "again" }))).toBe("ok");
+  await operator.deleteAgent({ agentId: "again" });
+  await operator.createAgent(again);
+  expect(await outcomeOf(fleet.getAgent({ agentId: "again" }))).toBe("NotFound AGENT_NOT_FOUND");
 });

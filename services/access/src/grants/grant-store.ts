@@ -48,6 +48,14 @@ export async function deleteGrant(tx: Queryable, agentId: string, { kind, id }: 
   await tx.query(sql`DELETE FROM access.grants WHERE agent_id = ${agentId} AND kind = ${kind} AND subject_id = ${id}`);
 }
 
+/** Removes all grants on an agent. Returns who held one. */
+export async function deleteGrantsOn(tx: Queryable, agentId: string): Promise<SubjectRef[]> {
+  const { rows } = await tx.query<SubjectRef>(
+    sql`DELETE FROM access.grants WHERE agent_id = ${agentId} RETURNING kind, subject_id AS id`,
+  );
+  return rows;
+}
+
 /** Up to `limit` grants, ordered by agent and subject, after a place. */
 export async function listGrants(
   db: Queryable,
