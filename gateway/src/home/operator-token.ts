@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import { chmod, link, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -54,7 +54,7 @@ async function readToken(path: string): Promise<string | undefined> {
 
 async function createToken(path: string): Promise<string> {
   // The link appears with the whole token in it, or not at all; the first one to link wins.
-  const draft = `${path}.${process.pid}.new`;
+  const draft = `${path}.${randomUUID()}.new`;
   await writeFile(draft, `${newToken()}\n`, { mode: 0o600, flush: true });
   try {
     await link(draft, path);

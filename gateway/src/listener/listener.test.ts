@@ -178,6 +178,30 @@ describe("listener", () => {
     expect(written).toBeLessThan(1024 * 1024);
   });
 
+  test("lets who is refused in the middle of a large request read why, and waits for nobody who stops sending", async () => {
+    const refuse: RequestHandler = (_request, response) => {
+      (response as ServerResponse).writeHead(413, { connection: "close" }).end("too large");
+    };
+    const listener = await start({ handler: refuse });
+    const body = Buffer.alloc(5 * 1024 * 1024);
+    // A client that looks for an answer only when it has sent everything, as many do.
+    const { port } = new URL(listener.url);
+    const late = connect(Number(port), "127.0.0.1").pause();
+    late.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n`);
+    await new Promise<void>((resolve, reject) => late.write(body, (error) => (error ? reject(error) : resolve())));
+    const answer = await new Promise<string>((resolve, reject) => {
+      let text = "";
+      late.on("data", (chunk: Buffer) => (text += chunk.toString()));
+      late.on("error", reject).on("close", () => resolve(text));
+      late.resume();
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 413/);
+    const silent = rawSocket(listener);
+    silent.socket.write("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nabc");
+    await silent.closed;
+    expect(silent.received()).toMatch(/^HTTP\/1\.1 413[\s\S]*too large\r\n0\r\n\r\n$/);
+  });
+
   test("closes at once when nobody is served, and cuts what outlives the grace", async () => {
     const idle = await start();
     await getHttp1(idle.url);

@@ -87,7 +87,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       response.once("close", () => inFlight.set(socket, (inFlight.get(socket) ?? 1) - 1));
     }
     stalls.watch(response);
-    releaseUnread(response);
+    releaseUnread(request, response);
     options.handler(request, response);
   };
 
