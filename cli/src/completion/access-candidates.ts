@@ -8,7 +8,7 @@ import { lastUseText, listAllTokens } from "../access/token-view.ts";
 import type { Cli } from "../cli.ts";
 import { LOCAL } from "../contexts/context.ts";
 import { readContexts } from "../contexts/context-store.ts";
-import type { Candidate } from "./candidates.ts";
+import type { Candidate } from "./candidate.ts";
 
 type Find = (clients: AccessClients, signal: AbortSignal) => Promise<Candidate[]>;
 

@@ -2,12 +2,7 @@ import type { Argument, Command, Option } from "commander";
 import { listAllAgents } from "../agent-view.ts";
 import type { Cli } from "../cli.ts";
 import { enumWord } from "../output/enum-word.ts";
-
-/** One way to go on. */
-export interface Candidate {
-  value: string;
-  description: string;
-}
+import type { Candidate } from "./candidate.ts";
 
 /** How long a Tab may wait for the gateway, in milliseconds. */
 const PATIENCE_MS = 1500;

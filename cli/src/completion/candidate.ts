@@ -1,0 +1,5 @@
+/** One way to go on. */
+export interface Candidate {
+  value: string;
+  description: string;
+}
