@@ -131,16 +131,15 @@ function readPrincipalRule(method: DescMethod, option: Option, resources: Access
 
 /** Why the caller may not call at all, whatever the request says; undefined if it may. */
 export function audienceError(rule: AccessRule | undefined, method: DescMethod, caller: Caller): MeshError | undefined {
-  const name = methodName(method);
   switch (rule?.audience) {
     case Audience.PUBLIC:
       return undefined;
     case Audience.PRINCIPAL:
-      return caller.kind === "principal" ? undefined : refusal(name, caller, "people and machine accounts");
+      return caller.kind === "principal" ? undefined : refusal(method, caller, "people and machine accounts");
     case Audience.SIDECAR:
-      return caller.kind === "sidecar" ? undefined : refusal(name, caller, "sidecars");
+      return caller.kind === "sidecar" ? undefined : refusal(method, caller, "sidecars");
     default:
-      return permissionDenied("METHOD_CLOSED", `nobody may call ${name}: it has no access rule`);
+      return permissionDenied("METHOD_CLOSED", `nobody may call ${methodName(method)}: it has no access rule`);
   }
 }
 
@@ -149,7 +148,8 @@ export function methodName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }
 
-function refusal(name: string, caller: Caller, audience: string): MeshError {
+function refusal(method: DescMethod, caller: Caller, audience: string): MeshError {
+  const name = methodName(method);
   return caller.kind === "anonymous"
     ? unauthenticated("CREDENTIAL_MISSING", `${name} needs a credential`, {
         hint: "log in with `hermit login`, or send `authorization: Bearer <token>`",

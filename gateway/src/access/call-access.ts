@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey } from "@connectrpc/connect";
 import { subjectName, type Decision, type Principal } from "@openhermit/access-service";
 import type { Caller, Reach } from "@openhermit/caller";
@@ -5,7 +6,7 @@ import { notFound, permissionDenied, unauthenticated, type MeshError } from "@op
 import { AgentBinding } from "@openhermit/protocol/common/v1/access";
 
 import type { AccessPolicy } from "./access-policy.ts";
-import type { PrincipalRule } from "./access-rules.ts";
+import { methodName, type PrincipalRule } from "./access-rules.ts";
 import { watchReach, type WatchedReach } from "./watched-reach.ts";
 
 /** What one principal may do with one call. */
@@ -21,7 +22,7 @@ export interface CallAccess {
   /** Why an open stream may not go on, as things are now; undefined if it may. */
   endError(): MeshError | undefined;
   /** The id that the request names; empty before it is known, and for none. */
-  targetId(): string;
+  readonly targetId: string;
 }
 
 /** Where the gate puts it. */
@@ -31,92 +32,118 @@ export const callAccessKey = createContextKey<CallAccess | undefined>(undefined,
 const RECENT_LOGIN_MS = 3_600_000;
 
 /** Finds out what a principal may do with one call of a method. */
-export function openCall(options: {
+export function openCall(options: CallOptions): CallAccess {
+  return new PrincipalCall(options);
+}
+
+interface CallOptions {
   policy: AccessPolicy;
   principal: Principal;
   rule: PrincipalRule;
-  /** The method's name. */
-  method: string;
-}): CallAccess {
-  const { policy, principal, rule, method } = options;
-  const name = subjectName(principal.subject);
-  const decision = policy.decide(principal, rule.resource, rule.verb);
-  const reach = watchReach(decision.agents);
-  let targetId = "";
-  let asked = false;
-  let namedInReach = false;
+  /** The method. */
+  method: DescMethod;
+}
 
-  const rightMissing = () => {
-    const right = `${rule.resource}:${rule.verb}`;
-    return permissionDenied("RIGHT_MISSING", `${method} needs the right ${right}, which ${name} lacks`, {
-      hint: "`hermit whoami` says what you may do; an admin can change that",
-      fields: { right, ...(targetId === "" ? {} : { resource_id: targetId }) },
-    });
-  };
+// A class, since one is made for each call.
+class PrincipalCall implements CallAccess {
+  readonly caller: CallAccess["caller"];
+  readonly reach: WatchedReach;
+  readonly #options: CallOptions;
+  readonly #decision: Decision;
+  readonly #granted: boolean;
+  #targetId = "";
+  #asked = false;
+  #listsReached = false;
 
-  function judge(now: Decision, agents: Reach): MeshError | undefined {
-    if (!now.granted) {
-      return rightMissing();
+  constructor(options: CallOptions) {
+    const { policy, principal, rule } = options;
+    this.#options = options;
+    this.#decision = policy.decide(principal, rule.resource, rule.verb);
+    this.#granted = this.#decision.granted;
+    this.reach = watchReach(this.#decision.agents);
+    this.caller = {
+      kind: "principal",
+      name: subjectName(principal.subject),
+      agents: this.reach,
+      mayOwnFor: (teamId) => teamId === "" || policy.mayOwnFor(principal, teamId),
+    };
+  }
+
+  get targetId(): string {
+    return this.#targetId;
+  }
+
+  methodError(): MeshError | undefined {
+    return this.#granted ? this.#loginError() : this.#rightMissing();
+  }
+
+  requestError(request: object): MeshError | undefined {
+    const { rule } = this.#options;
+    this.#targetId = rule.selector?.(request) ?? "";
+    this.#asked = true;
+    const error = this.methodError() ?? this.#scopeError(this.#decision, this.reach);
+    this.#listsReached =
+      rule.agents === AgentBinding.LISTED && this.#targetId !== "" && this.#decision.agents.has(this.#targetId);
+    return error;
+  }
+
+  endError(): MeshError | undefined {
+    const { policy, principal, rule } = this.#options;
+    if (!policy.isCurrent(principal)) {
+      return unauthenticated("CREDENTIAL_INVALID", "the credential of this call is no longer valid", {
+        hint: "log in again with `hermit login`, or use another token",
+      });
     }
-    switch (rule.agents) {
-      case AgentBinding.SELECTED:
-        return agents.has(targetId) ? undefined : outOfReach();
-      case AgentBinding.LOOKED_UP:
-        // Of what belongs to agents the handler finds out to which; what has an id of its own must be in the scope too.
-        return rule.agentBound && targetId === "" ? undefined : scopeError(now);
-      default:
-        return scopeError(now);
+    const now = policy.decide(principal, rule.resource, rule.verb);
+    const goesOn =
+      now.granted &&
+      (!this.#asked || this.#scopeError(now, now.agents) === undefined) &&
+      (!this.#listsReached || now.agents.has(this.#targetId)) &&
+      (rule.agents !== AgentBinding.LOOKED_UP || this.reach.holds());
+    return goesOn ? undefined : this.#rightMissing();
+  }
+
+  #scopeError(decision: Decision, agents: Reach): MeshError | undefined {
+    const { rule } = this.#options;
+    const id = this.#targetId;
+    if (rule.agents === AgentBinding.SELECTED) {
+      return agents.has(id) ? undefined : this.#outOfReach();
     }
+    // Of what belongs to agents the handler finds out to which; what has an id of its own must be in the scope too.
+    if (rule.agents === AgentBinding.LOOKED_UP && rule.agentBound && id === "") {
+      return undefined;
+    }
+    return decision.unnarrowed || (id !== "" && decision.covers(id)) ? undefined : this.#rightMissing();
   }
 
   // An agent that may not be seen is not told from one that does not exist.
-  function outOfReach(): MeshError {
-    const visible =
+  #outOfReach(): MeshError {
+    const { policy, principal, rule } = this.#options;
+    const isVisible =
       rule.verb === "write" &&
-      policy.isAgent(targetId) &&
-      policy.decide(principal, rule.resource, "read").agents.has(targetId);
-    return visible ? rightMissing() : agentNotFound(targetId);
+      policy.isAgent(this.#targetId) &&
+      policy.decide(principal, rule.resource, "read").agents.has(this.#targetId);
+    return isVisible ? this.#rightMissing() : agentNotFound(this.#targetId);
   }
 
-  function scopeError(now: Decision): MeshError | undefined {
-    const covered = now.unnarrowed || (targetId !== "" && now.covers(targetId));
-    return covered ? undefined : rightMissing();
+  #rightMissing(): MeshError {
+    const { rule, method } = this.#options;
+    const right = `${rule.resource}:${rule.verb}`;
+    const fields = { right, ...(this.#targetId === "" ? {} : { resource_id: this.#targetId }) };
+    const text = `${methodName(method)} needs the right ${right}, which ${this.caller.name} lacks`;
+    const hint = "`hermit whoami` says what you may do; an admin can change that";
+    return permissionDenied("RIGHT_MISSING", text, { hint, fields });
   }
 
-  const loginTooOld = () => (rule.recentLogin ? loginError(method, principal) : undefined);
-
-  return {
-    caller: {
-      kind: "principal",
-      name,
-      agents: reach,
-      mayOwnFor: (teamId) => teamId === "" || policy.mayOwnFor(principal, teamId),
-    },
-    reach,
-    methodError: () => (decision.granted ? loginTooOld() : rightMissing()),
-    requestError(request) {
-      targetId = rule.selector?.(request) ?? "";
-      asked = true;
-      const error = judge(decision, reach) ?? loginTooOld();
-      namedInReach = error === undefined && rule.agentBound && targetId !== "" && decision.agents.has(targetId);
-      return error;
-    },
-    endError() {
-      if (!policy.isCurrent(principal)) {
-        return unauthenticated("CREDENTIAL_INVALID", "the credential of this call is no longer valid", {
-          hint: "log in again with `hermit login`, or use another token",
-        });
-      }
-      const now = policy.decide(principal, rule.resource, rule.verb);
-      if (!asked) {
-        return now.granted ? undefined : rightMissing();
-      }
-      const reaches =
-        (!namedInReach || now.agents.has(targetId)) && (rule.agents !== AgentBinding.LOOKED_UP || reach.holds());
-      return judge(now, now.agents) === undefined && reaches ? undefined : rightMissing();
-    },
-    targetId: () => targetId,
-  };
+  #loginError(): MeshError | undefined {
+    const { principal, rule, method } = this.#options;
+    if (!rule.recentLogin || Date.now() - lastLogin(principal) <= RECENT_LOGIN_MS) {
+      return undefined;
+    }
+    return permissionDenied("LOGIN_TOO_OLD", `${methodName(method)} needs a login within the last 60 minutes`, {
+      hint: "log in again with `hermit login`",
+    });
+  }
 }
 
 // Word for word what fleet and sessions say of an agent that does not exist.
@@ -127,17 +154,14 @@ function agentNotFound(agentId: string): MeshError {
   });
 }
 
-function loginError(method: string, { credential }: Principal): MeshError | undefined {
-  const since =
-    credential.kind === "session"
-      ? credential.loginTime
-      : credential.kind === "token" && credential.login
-        ? credential.createTime
-        : undefined;
-  if (since === undefined || Date.now() - since.getTime() <= RECENT_LOGIN_MS) {
-    return undefined;
+// Whoever did not log in, the holder of the operator token and a program, always counts as there.
+function lastLogin({ credential }: Principal): number {
+  switch (credential.kind) {
+    case "session":
+      return credential.loginTime.getTime();
+    case "token":
+      return credential.login ? credential.createTime.getTime() : Infinity;
+    case "operator-token":
+      return Infinity;
   }
-  return permissionDenied("LOGIN_TOO_OLD", `${method} needs a login within the last 60 minutes`, {
-    hint: "log in again with `hermit login`",
-  });
 }

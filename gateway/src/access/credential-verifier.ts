@@ -92,7 +92,7 @@ export function createCredentialVerifier(ports: CredentialPorts): CredentialVeri
     // Before the look: a page of another site learns nothing of the session, not even whether there is one.
     if (!request.isGet && !isSameOrigin(request.headers, ports.ownOrigins)) {
       throw permissionDenied("ORIGIN_REFUSED", "a browser's session works on the gateway's own pages only", {
-        hint: "programs send `authorization: Bearer <token>`",
+        hint: "open them at the URL that OPENHERMIT_PUBLIC_URL names; programs send `authorization: Bearer <token>`",
       });
     }
     const principal = await ports.verifySession(secret);
@@ -103,17 +103,19 @@ export function createCredentialVerifier(ports: CredentialPorts): CredentialVeri
   }
 
   return {
-    async verify(request) {
+    verify(request) {
       const authorization = request.headers.get("authorization");
       if (authorization !== null) {
         return bearer(authorization, request.address);
       }
       const cookies = request.headers.get("cookie");
       const secret = cookies === null ? undefined : ports.readSession(cookies);
-      return secret === undefined ? { kind: "anonymous" } : session(secret, request);
+      return secret === undefined ? NOBODY : session(secret, request);
     },
   };
 }
+
+const NOBODY: Promise<Credentials> = Promise.resolve({ kind: "anonymous" });
 
 function invalid(): MeshError {
   return unauthenticated("CREDENTIAL_INVALID", "the credential of this call is not valid, or no longer", {

@@ -25,7 +25,7 @@ export function denialOf(
   return {
     actor: actorOf(call),
     action: call.method,
-    ...targetOf(call.rule, access?.targetId() ?? "", refused),
+    ...targetOf(call.rule, access?.targetId ?? "", refused),
     reason,
   };
 }

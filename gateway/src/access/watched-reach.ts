@@ -13,23 +13,45 @@ const MAX_REMEMBERED = 100;
 
 /** Watches a reach. It follows changes as the reach itself does. */
 export function watchReach(reach: Reach): WatchedReach {
-  let refused: string | undefined;
-  const held = new Map<string, string | undefined>();
-  return {
-    get all() {
-      return reach.all;
-    },
-    has(id, owner) {
-      const has = reach.has(id, owner);
-      if (!has) {
-        refused ??= id;
-      } else if (held.size < MAX_REMEMBERED) {
-        held.set(id, owner);
-      }
-      return has;
-    },
-    ids: () => reach.ids(),
-    refused: () => refused,
-    holds: () => [...held].every(([id, owner]) => reach.has(id, owner)),
-  };
+  return new Watch(reach);
+}
+
+// A class, since one is made for each call.
+class Watch implements WatchedReach {
+  readonly #reach: Reach;
+  #refused: string | undefined;
+  #held: Map<string, string | undefined> | undefined;
+
+  constructor(reach: Reach) {
+    this.#reach = reach;
+  }
+
+  get all(): boolean {
+    return this.#reach.all;
+  }
+
+  has(id: string, owner?: string): boolean {
+    const has = this.#reach.has(id, owner);
+    if (!has) {
+      this.#refused ??= id;
+      return false;
+    }
+    this.#held ??= new Map();
+    if (this.#held.size < MAX_REMEMBERED) {
+      this.#held.set(id, owner);
+    }
+    return true;
+  }
+
+  ids(): string[] {
+    return this.#reach.ids();
+  }
+
+  refused(): string | undefined {
+    return this.#refused;
+  }
+
+  holds(): boolean {
+    return [...(this.#held ?? [])].every(([id, owner]) => this.#reach.has(id, owner));
+  }
 }

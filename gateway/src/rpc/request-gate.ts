@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { ConnectError, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import { callerName } from "@openhermit/caller";
 import type { MeshError } from "@openhermit/errors";
 import { newUuidV7 } from "@openhermit/ids";
@@ -7,12 +7,12 @@ import { Audience } from "@openhermit/protocol/common/v1/access";
 import type { Log } from "@openhermit/telemetry";
 
 import type { AccessPolicy } from "../access/access-policy.ts";
-import { audienceError, methodName, type AccessRule, type AccessRules } from "../access/access-rules.ts";
+import { audienceError, methodName, type AccessRules } from "../access/access-rules.ts";
 import { attemptKind } from "../access/attempt-kinds.ts";
 import type { AttemptLimits } from "../access/attempt-limits.ts";
 import { callAccessKey, openCall } from "../access/call-access.ts";
 import { callerKey, callerOf, principalKey, strangerOf } from "../access/caller.ts";
-import type { CredentialVerifier } from "../access/credential-verifier.ts";
+import type { Credentials, CredentialVerifier } from "../access/credential-verifier.ts";
 import { peerKey, requestIdKey } from "./call-context.ts";
 import { toConnectError } from "./connect-error.ts";
 import type { OnFailure } from "./interceptors/errors.ts";
@@ -40,16 +40,16 @@ export interface RequestGateOptions {
 export function createRequestGate(options: RequestGateOptions): (context: HandlerContext) => Promise<void> {
   const { rules, verifier, policy, limits, metrics, log } = options;
 
-  async function authenticate(context: HandlerContext, rule: AccessRule | undefined): Promise<void> {
-    const { values, method, requestHeader: headers } = context;
-    const credentials = await verifier.verify({ headers, address: values.get(peerKey), isGet: false });
+  /** Finds out who calls, and puts it into the call. */
+  function identify(values: ContextValues, method: DescMethod, credentials: Credentials): void {
     if (credentials.kind === "sidecar") {
       values.set(callerKey, credentials);
     } else if (credentials.kind === "principal") {
       const { principal } = credentials;
+      const rule = rules.of(method);
       values.set(principalKey, principal);
       if (rule?.audience === Audience.PRINCIPAL) {
-        const access = openCall({ policy, principal, rule, method: methodName(method) });
+        const access = openCall({ policy, principal, rule, method });
         values.set(callAccessKey, access);
         values.set(callerKey, access.caller);
       } else {
@@ -58,27 +58,34 @@ export function createRequestGate(options: RequestGateOptions): (context: Handle
     }
   }
 
-  async function admit(context: HandlerContext): Promise<MeshError | undefined> {
-    const { method, values } = context;
-    const rule = rules.of(method);
-    if (rule?.audience === Audience.PUBLIC) {
-      const kind = attemptKind(method);
-      return (kind && limits.admit(kind, values.get(peerKey))) ?? options.admit(method);
-    }
-    await authenticate(context, rule);
+  /** Why the call may not go on, as far as its caller and its method tell. */
+  function refusalOf(values: ContextValues, method: DescMethod): MeshError | undefined {
     return (
-      audienceError(rule, method, callerOf(context)) ??
+      audienceError(rules.of(method), method, values.get(callerKey)) ??
       values.get(callAccessKey)?.methodError() ??
       options.admit(method)
     );
   }
 
+  function admitAttempt(values: ContextValues, method: DescMethod): MeshError | undefined {
+    const kind = attemptKind(method);
+    return kind && limits.admit(kind, values.get(peerKey));
+  }
+
   return async (context) => {
     const requestId = newUuidV7();
-    context.values.set(requestIdKey, requestId);
+    const { values, method: called } = context;
+    values.set(requestIdKey, requestId);
     context.responseHeader.set("x-request-id", requestId);
     try {
-      const refusal = await admit(context);
+      let refusal: MeshError | undefined;
+      if (rules.of(called)?.audience === Audience.PUBLIC) {
+        refusal = admitAttempt(values, called);
+      } else {
+        const request = { headers: context.requestHeader, address: values.get(peerKey), isGet: false };
+        identify(values, called, await verifier.verify(request));
+      }
+      refusal ??= refusalOf(values, called);
       if (refusal !== undefined) {
         throw refusal;
       }

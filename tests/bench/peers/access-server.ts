@@ -1,8 +1,8 @@
 /**
- * One cheap unary method behind the product's own listener and interceptors. With `guarded` it stands behind the gate and the
- * rights too: a real access domain over a real database, a service account, and a token with one scope for one agent. With
- * `bare` nobody is asked. Prints `PORT n`. GET /token answers with the token, GET /verify?n=N with the ns that one of N checks
- * of it takes.
+ * One cheap unary method behind the product's own listener and interceptors, at two ports of one process. Behind the gate and
+ * the rights: a real access domain over a real database, a service account, and a token with one scope for one agent. And
+ * bare, where nobody is asked. Prints the `PORT n` of the first; there GET /token answers with the token, GET /bare with the
+ * other port, GET /cpu with the CPU time of the process in µs, GET /verify?n=N with the ns that one of N checks of the token takes.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import type { ServerResponse } from "node:http";
@@ -52,11 +52,11 @@ function bareHandler(): RequestHandler {
     keepDeadlines(),
     validate(),
   ];
-  let bare: ConnectRouter | undefined;
+  let made: ConnectRouter | undefined;
   const serve = connectNodeAdapter({
     routes(router) {
       routes(router);
-      bare = router;
+      made = router;
     },
     interceptors,
     requestGate: async (context) => {
@@ -70,8 +70,8 @@ function bareHandler(): RequestHandler {
     writeMaxBytes: MAX_MESSAGE_BYTES,
     maxTimeoutMs: MAX_DEADLINE_MS,
   }) as RequestHandler;
-  if (bare === undefined) throw new Error("no routes");
-  return withBodyTimeout(bare, serve, BODY_TIMEOUT_MS);
+  if (made === undefined) throw new Error("no routes");
+  return withBodyTimeout(made, serve, BODY_TIMEOUT_MS);
 }
 
 async function guardedHandler(): Promise<RequestHandler> {
@@ -120,8 +120,13 @@ async function guardedHandler(): Promise<RequestHandler> {
     log,
     fallback(request, response) {
       const { pathname, searchParams } = new URL(request.url ?? "", "http://x");
-      const answer = pathname === "/token" ? Promise.resolve(token) : verifyMany(Number(searchParams.get("n")));
-      void answer.then((text) => (response as ServerResponse).end(String(text)));
+      const answers: Record<string, () => Promise<unknown>> = {
+        "/token": async () => token,
+        "/bare": async () => bare.port,
+        "/cpu": async () => Object.values(process.cpuUsage()).reduce((sum, µs) => sum + µs),
+        "/verify": () => verifyMany(Number(searchParams.get("n"))),
+      };
+      void answers[pathname]?.().then((text) => (response as ServerResponse).end(String(text)));
     },
   });
   await access.start();
@@ -145,7 +150,7 @@ async function guardedHandler(): Promise<RequestHandler> {
   return rpc.handle;
 }
 
-const handler = process.argv[2] === "guarded" ? await guardedHandler() : bareHandler();
-const listener = await listen({ host: "127.0.0.1", port: 0, log, handler });
-console.log(`PORT ${new URL(listener.url).port}`);
+const bare = await listen({ host: "127.0.0.1", port: 0, log, handler: bareHandler() });
+const guarded = await listen({ host: "127.0.0.1", port: 0, log, handler: await guardedHandler() });
+console.log(`PORT ${guarded.port}`);
 process.on("disconnect", () => process.kill(process.pid, "SIGTERM"));

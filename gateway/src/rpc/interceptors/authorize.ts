@@ -14,7 +14,7 @@ import type { OpenStreams } from "../open-streams.ts";
  * ends when that is no longer so.
  */
 export function authorize(rules: AccessRules, streams: OpenStreams): Interceptor {
-  return (next) => async (request) => {
+  return (next) => (request) => {
     const { method, contextValues } = request;
     const rule = rules.of(method);
     const refusal = audienceError(rule, method, contextValues.get(callerKey));
@@ -39,7 +39,9 @@ export function authorize(rules: AccessRules, streams: OpenStreams): Interceptor
       check(request.message);
       return next(request);
     }
-    const response = await next({ ...request, message: observedStream(request.message, { onMessage: check }) });
-    return response.stream ? { ...response, message: streams.guard(response.message, access.endError) } : response;
+    const response = next({ ...request, message: observedStream(request.message, { onMessage: check }) });
+    return response.then((answer) =>
+      answer.stream ? { ...answer, message: streams.guard(answer.message, () => access.endError()) } : answer,
+    );
   };
 }
