@@ -61,8 +61,8 @@ export type Access = Message<"openhermit.common.v1.Access"> & {
   agents: AgentBinding;
 
   /**
-   * Whether a person must have logged in recently (within 60 minutes). Tokens of scopes and the local
-   * operator are exempt.
+   * Whether a person must have logged in recently (within 60 minutes). Tokens with scopes and the operator
+   * token are exempt.
    *
    * @generated from field: bool recent_login = 6;
    */
