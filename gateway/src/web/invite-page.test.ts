@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { createPageVisitor, type PageVisitor } from "./test/page-visitor.ts";
+import { createPageVisitor, hiddenFields, type PageVisitor } from "./test/page-visitor.ts";
 import { PASSWORD, startWeb, type TestWeb } from "./test/web-fixture.ts";
 
 let web: TestWeb;
@@ -37,11 +37,15 @@ describe("an invite", () => {
     expect(web.codes.has("a-code")).toBe(true);
   });
 
-  test("is not guessed, neither by looking nor by sending", async () => {
+  test("is not guessed, neither by looking nor by sending, and works where others tried", async () => {
     for (let round = 0; round < 10; round += 1) {
       expect((await visitor.open(`/invite?code=guess${round}`)).status).toBe(403);
     }
-    expect((await visitor.open("/invite?code=a-code")).status).toBe(429);
+    expect((await visitor.open("/invite?code=guess")).status).toBe(429);
+    const { text } = await visitor.open("/invite?code=a-code");
+    const sent = { ...hiddenFields(text, "/invite"), display_name: "Bob", password: PASSWORD };
+    expect((await visitor.post("/invite", { ...sent, code: "guess" })).status).toBe(429);
+    expect((await visitor.post("/invite", sent)).status).toBe(303);
   });
 
   test("without the token of its form is not accepted", async () => {

@@ -33,9 +33,7 @@ export const inviteRoutes: PageRoutes = (app, web) => {
     let session: NewSession;
     try {
       const attempt = attemptOf(request);
-      ({ session } = await web.attempt("setup", request, () =>
-        logins.acceptInvite({ code, displayName, password }, attempt),
-      ));
+      ({ session } = await web.present(request, () => logins.acceptInvite({ code, displayName, password }, attempt)));
     } catch (error) {
       if (isReason(error, "CODE_INVALID")) {
         return sendUsed(request, reply);
@@ -52,7 +50,7 @@ export const inviteRoutes: PageRoutes = (app, web) => {
   async function show(request: FastifyRequest, reply: FastifyReply, view: InviteView): Promise<FastifyReply> {
     let member: Member;
     try {
-      member = await web.attempt("setup", request, () => logins.readInvite(view.code));
+      member = await web.present(request, () => logins.readInvite(view.code));
     } catch (error) {
       if (!isReason(error, "CODE_INVALID")) throw error;
       return sendUsed(request, reply);

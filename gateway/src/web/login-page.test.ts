@@ -178,6 +178,17 @@ describe("a login link", () => {
     expect([again.status, again.headers.getSetCookie().some((one) => one.includes("session"))]).toEqual([403, false]);
     expect(again.text).toContain("used already");
   });
+
+  test("opens also where passwords and codes were guessed too often, and wrong ones are limited", async () => {
+    web.codes.set("a-code", "login-link");
+    for (let round = 0; round < 10; round += 1) {
+      await logIn({ ...ALICE, password: "wrong" });
+      await visitor.open(loginPath(`guess${round}`));
+    }
+    expect((await logIn()).status).toBe(429);
+    expect((await visitor.open(loginPath("guess"))).status).toBe(429);
+    expect((await visitor.open(loginPath("a-code"))).status).toBe(303);
+  });
 });
 
 describe("without a session", () => {

@@ -32,7 +32,7 @@ export const loginRoutes: PageRoutes = (app, web) => {
     }
     let session: NewSession;
     try {
-      session = await web.attempt("login", request, () => logins.logInWithLink(code, attemptOf(request)));
+      session = await web.present(request, () => logins.logInWithLink(code, attemptOf(request)));
     } catch (error) {
       if (!isReason(error, "CODE_INVALID")) throw error;
       const alert = "This login link was used already, or it is too old. Get another with `bin/hermit open`.";
@@ -53,7 +53,7 @@ export const loginRoutes: PageRoutes = (app, web) => {
     let session: NewSession;
     try {
       const attempt = attemptOf(request);
-      session = await web.attempt("login", request, () => logins.logIn({ memberId, password }, attempt));
+      session = await web.guess(request, () => logins.logIn({ memberId, password }, attempt));
     } catch (error) {
       if (!isReason(error, "LOGIN_FAILED")) throw error;
       const alert = "That member and that password do not belong together.";

@@ -57,7 +57,7 @@ export const oidcRoutes: PageRoutes = (app, web) => {
     let hasRole = true;
     let session: NewSession;
     try {
-      session = await web.attempt("login", request, async () => {
+      session = await web.present(request, async () => {
         const search = request.url.slice(request.url.indexOf("?"));
         const identity = await client.finish(search, kept);
         hasRole = identity.role !== undefined;

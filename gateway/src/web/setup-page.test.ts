@@ -43,7 +43,7 @@ describe("setup", () => {
     expect(new Set(statuses)).toEqual(new Set([303, 409]));
   });
 
-  test("with a wrong code asks for another, keeps what was written, and counts as an attempt", async () => {
+  test("with a wrong code asks for another, keeps what was written, and counts as an attempt, but hinders no right one", async () => {
     const wrong = () => visitor.submit(setupPath("wrong"), "/setup", OWNER);
     const page = await wrong();
     expect(page.status).toBe(403);
@@ -54,6 +54,7 @@ describe("setup", () => {
     for (let round = 0; round < 9; round += 1) await wrong();
     expect((await wrong()).status).toBe(429);
     expect(web.codes.get("a-code")).toBe("setup");
+    expect((await visitor.submit(setupPath("a-code"), "/setup", OWNER)).status).toBe(303);
   });
 
   test("with a weak password says so beside it, and keeps the code", async () => {

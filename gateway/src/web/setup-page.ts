@@ -43,7 +43,7 @@ export const setupRoutes: PageRoutes = (app, web) => {
     let session: NewSession;
     try {
       const attempt = attemptOf(request);
-      ({ session } = await web.attempt("setup", request, () => logins.claimOwnership({ ...sent, password }, attempt)));
+      ({ session } = await web.present(request, () => logins.claimOwnership({ ...sent, password }, attempt)));
     } catch (error) {
       if (isReason(error, "OWNER_EXISTS")) {
         return sendOwned(request, reply);

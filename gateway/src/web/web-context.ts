@@ -25,8 +25,14 @@ export interface WebContext {
   checkForm(request: FastifyRequest, session?: WebSession): void;
   /** Puts a denied attempt into the audit trail; returns the error. */
   denied(request: FastifyRequest, principal: Principal | undefined, error: MeshError): MeshError;
-  /** Makes an attempt to come in: throws ATTEMPTS_LIMITED for an address that failed too often, and counts a failure. */
-  attempt<Result>(kind: "login" | "setup", request: FastifyRequest, make: () => Promise<Result>): Promise<Result>;
+  /** Makes a guess at a password: throws ATTEMPTS_LIMITED for an address that failed too often, and counts a failure. */
+  guess<Result>(request: FastifyRequest, make: () => Promise<Result>): Promise<Result>;
+  /**
+   * Comes in with what nobody guesses, a code or the word of a provider of identities. What is right works whatever others at
+   * the address tried: a login link is the way in when passwords are locked. Only failures are counted, and too many throw
+   * ATTEMPTS_LIMITED.
+   */
+  present<Result>(request: FastifyRequest, make: () => Promise<Result>): Promise<Result>;
 }
 
 /** The session of a browser. */
@@ -86,10 +92,21 @@ export function createWebContext(options: WebOptions): WebContext {
         throw denied(request, session?.principal, refusal);
       }
     },
-    attempt: (kind, request, make) =>
-      attemptLimits.attempt(kind, addressOf(request), make, (error) => isReason(error, "LOGIN_FAILED", "CODE_INVALID")),
+    guess: (request, make) => attemptLimits.attempt("login", addressOf(request), make, isFailure),
+    async present(request, make) {
+      try {
+        return await make();
+      } catch (error) {
+        if (!isFailure(error)) throw error;
+        const limited = attemptLimits.admit("setup", addressOf(request));
+        attemptLimits.failed("setup", addressOf(request));
+        throw limited ?? error;
+      }
+    },
   };
 }
+
+const isFailure = (error: unknown): boolean => isReason(error, "LOGIN_FAILED", "CODE_INVALID");
 
 /** Whether what was thrown is a MeshError with one of these reasons. */
 export function isReason(error: unknown, ...reasons: readonly string[]): error is MeshError {

@@ -28,7 +28,7 @@ export interface WebOptions {
   /** Whether a form was sent by a page of this gateway, by its `origin` and `sec-fetch-site` headers. */
   isSameOrigin(headers: Headers): boolean;
   /** Failed attempts, by address. */
-  attemptLimits: Pick<AttemptLimits, "attempt">;
+  attemptLimits: Pick<AttemptLimits, "admit" | "attempt" | "failed">;
   /** How the fleet is, or the part of it in reach; answers always. */
   health(agents?: Reach): Promise<FleetHealth>;
   /** One page of the agents in reach. */
