@@ -22,7 +22,7 @@ import {
   unassignAgent,
   writeServer,
 } from "./mcp-server-store.ts";
-import { agentNotFound, assignmentRefused, isVisible, mayAssign, type Owners } from "./server-reach.ts";
+import { agentNotFound, assignmentRefused, isVisible, isWholeVisible, mayAssign, type Owners } from "./server-reach.ts";
 
 /** Creates or replaces one server; the same server again changes nothing. */
 export async function putServer(
@@ -115,7 +115,8 @@ export async function applyServers(
   for (const server of servers) {
     const old = before.get(server.id)?.server;
     const isSame = old !== undefined && equals(McpServerSchema, old, server);
-    if (isSame && isVisible(reach, old, owners)) {
+    // Whoever guesses which agents out of reach use it is not told that the guess is right.
+    if (isSame && isWholeVisible(reach, old, owners)) {
       changes.push({ id: server.id, action: "none", fields: [] });
       continue;
     }

@@ -203,6 +203,9 @@ describe("a manifest of a member", () => {
     expect(await apply(servers, true)).toEqual(expected);
     expect(await apply(servers, false)).toEqual(expected);
     expect(await catalog.client.listMcpServers({})).toEqual(before);
+    // As it is, and as it might be: a guess at who else uses it is never confirmed.
+    expect(await apply([server("shared", ["one", "three"])], true)).toEqual(["shared refused 0"]);
+    expect(await apply([server("shared", ["one", "four"])], true)).toEqual(["shared refused 0"]);
     const more = [server("all", ["*"], changed), server("mine", ["one"]), server("unwritable", ["one"])];
     expect(await apply(more, true)).toEqual(["all refused 0", "mine create 0", "unwritable refused 0"]);
   });

@@ -18,6 +18,11 @@ export function isVisible(reach: Reach, { agents }: McpServer, owners: Owners = 
   return agents.length === 0 || agents.some((agentId) => sees(reach, agentId, owners));
 }
 
+/** Whether all that the server says may be seen, also which agents use it. */
+export function isWholeVisible(reach: Reach, { agents }: McpServer, owners: Owners): boolean {
+  return agents.every((agentId) => sees(reach, agentId, owners));
+}
+
 /** The server as the caller may see it: which other agents use it is left out. */
 export function visibleServer(reach: Reach, server: McpServer): McpServer {
   if (reach.all) return server;

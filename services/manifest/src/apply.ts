@@ -124,7 +124,7 @@ export async function applyManifest(
   });
 }
 
-/** What the manifest may refer to. What the caller may not is refused by the domain that owns it, and no hint names it. */
+/** What the manifest may refer to. An agent out of reach is told in the words of one that never was. */
 async function knownNames(tx: Queryable, ports: ManifestPorts, caller: Caller): Promise<KnownNames> {
   const reach = reachOf(caller);
   const teams = await ports.agentTeams(tx);
@@ -132,7 +132,6 @@ async function knownNames(tx: Queryable, ports: ManifestPorts, caller: Caller): 
   return {
     providerNames: await ports.providerNames(tx),
     agentIds: [...teams].filter(([id, team]) => reach.has(id, team)).map(([id]) => id),
-    isAgent: (agentId) => teams.has(agentId),
     // Who may not own for a team is not told whether it exists.
     isTeam: (teamId) => !mayOwnFor(teamId) || ports.isTeam(teamId),
   };

@@ -13,7 +13,6 @@ import { createProblemList } from "./problem-list.ts";
 const KNOWN = {
   providerNames: ["anthropic", "offline", "ollama"],
   agentIds: ["elder"],
-  isAgent: (agentId: string) => agentId === "elder" || agentId === "secret-plan",
   isTeam: (teamId: string) => teamId === "red" || teamId === "blue",
 };
 const checkRules = createRuleCheck();
@@ -157,10 +156,10 @@ mcpServers:
     ]);
   });
 
-  it("names no agent in a hint that the caller may not know of", () => {
-    const { problems } = compile("mcpServers: { a: { command: node, agents: [secret-plan, secret-plam, elde] } }");
+  it("knows an agent, and names it in a hint, only when the caller may know of it", () => {
+    const { problems } = compile("mcpServers: { a: { command: node, agents: [elder, secret-plan, elde] } }");
     expect(problems.map(({ message, hint }) => `${message}: ${hint}`)).toEqual([
-      'agent "secret-plam" does not exist: add it under agents:, or remove it here',
+      'agent "secret-plan" does not exist: add it under agents:, or remove it here',
       'agent "elde" does not exist: did you mean "elder"?',
     ]);
   });

@@ -32,10 +32,8 @@ export interface CompiledManifest {
 /** What a manifest may refer to without defining it. */
 export interface KnownNames {
   providerNames: readonly string[];
-  /** Those that the caller may know of: the nearest to a mistyped id is sought among these. */
+  /** Those in reach of the caller: the others are told as if they did not exist. */
   agentIds: readonly string[];
-  /** Whether an agent exists, known to the caller or not. */
-  isAgent(agentId: string): boolean;
   isTeam(teamId: string): boolean;
 }
 
@@ -78,7 +76,7 @@ export function compileManifest(source: ManifestSource, known: KnownNames, conte
     return compileAgent(id, agent, defaults, context);
   });
   const mcpServers = [...(source.mcpServers ?? [])].map(([id, server]) => {
-    checkAssignment(id, server, { agentIds, isAgent: known.isAgent }, problems);
+    checkAssignment(id, server, agentIds, problems);
     return compileMcpServer(id, server, context);
   });
   return { providers, agents, mcpServers };
@@ -174,7 +172,7 @@ function compileAgent(id: string, source: AgentSource, defaults: BehaviourSource
 function checkAssignment(
   id: string,
   source: McpServerSource,
-  { agentIds, isAgent }: { agentIds: ReadonlySet<string>; isAgent(agentId: string): boolean },
+  agentIds: ReadonlySet<string>,
   problems: ProblemList,
 ): void {
   const path = ["mcpServers", id];
@@ -189,7 +187,7 @@ function checkAssignment(
     return;
   }
   for (const [index, agent] of source.agents.entries()) {
-    if (agent === "*" || agentIds.has(agent) || isAgent(agent)) continue;
+    if (agent === "*" || agentIds.has(agent)) continue;
     const hint = didYouMean(agent, agentIds, "add it under agents:, or remove it here");
     problems.add([...path, "agents", index], `agent "${agent.slice(0, 80)}" does not exist`, hint);
   }

@@ -131,12 +131,16 @@ test("a manifest, an MCP server and the id of a deleted agent take nothing over"
     "agents:\n  two:\n    model: offline/echo\n    team: red\n",
     "mcpServers:\n  red-files:\n    command: /bin/true\n    agents: [two]\n",
     'mcpServers:\n  mine:\n    command: /bin/true\n    agents: "*"\n',
-    "mcpServers:\n  mine:\n    command: /bin/true\n    agents: [one]\n",
   ]) {
     for (const dryRun of [true, false]) {
       const outcome = await outcomeOf(manifests.applyManifest({ manifest, fileName: "a.yaml", dryRun }));
       expect([manifest, outcome]).toEqual([manifest, expect.stringMatching(/^(PermissionDenied|NotFound) /)]);
     }
+  }
+  const assigning = (agent: string) => `mcpServers:\n  mine:\n    command: /bin/true\n    agents: [${agent}]\n`;
+  for (const agent of ["one", "never-was"]) {
+    const outcome = await outcomeOf(manifests.applyManifest({ manifest: assigning(agent), dryRun: true }));
+    expect([agent, outcome]).toEqual([agent, "InvalidArgument MANIFEST_INVALID"]);
   }
   const catalog = createClient(CatalogService, transport);
   const server = (id: string, agents: string[]) => ({
