@@ -3,6 +3,7 @@ import type { Queryable } from "@openhermit/postgres";
 import { announce } from "../access-channel.ts";
 import type { Attempt } from "../access-ports.ts";
 import { memberChange, sessionNotice, subjectOf } from "../members/change-member.ts";
+import { isStillInvited } from "../members/inviter.ts";
 import { displayNameOf, isActiveOwner, type StoredMember } from "../members/member.ts";
 import { readMember, updateMember, writePassword } from "../members/member-store.ts";
 import { revokeTokensOf } from "../tokens/revoke-tokens.ts";
@@ -22,7 +23,7 @@ export interface InviteAcceptance {
   readonly password: string;
 }
 
-/** Whom an invite is for. Errors: CODE_INVALID. */
+/** Whom an invite is for, as long as who made it may still give that role. Errors: CODE_INVALID. */
 export async function readInvite(parts: LoginParts, code: string): Promise<StoredMember> {
   return invited(parts.database, await readCode(parts.database, CodeKind.INVITE, code, parts.now()));
 }
@@ -65,6 +66,8 @@ export async function acceptInvite<T>(
 
 async function invited(db: Queryable, content: CodeContent | undefined): Promise<StoredMember> {
   const member = content === undefined ? undefined : await readMember(db, content.memberId);
-  if (member === undefined || member.external || member.state === MemberState.DISABLED) throw codeInvalid();
+  if (content === undefined || member === undefined) throw codeInvalid();
+  if (member.external || member.state === MemberState.DISABLED) throw codeInvalid();
+  if (!(await isStillInvited(db, content.detail, member.role))) throw codeInvalid();
   return member;
 }

@@ -4,7 +4,8 @@ import { Role, SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import { MemberState } from "@openhermit/protocol/access/v1/member";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Logins, NewSession } from "../access-ports.ts";
-import { member, storeMember } from "../test/access-database.ts";
+import type { Principal } from "../principal.ts";
+import { member, serviceAccount, storeMember, storeServiceAccount } from "../test/access-database.ts";
 import { createPasswordHasher } from "./password-hasher.ts";
 import { createLogins } from "./logins.ts";
 import {
@@ -126,6 +127,37 @@ describe("an invite", () => {
     const third = codeIn((await members.renewInvite({ memberId: "bob" })).inviteUrl);
     await members.updateMember({ member: memberOf({ id: "bob", state: MemberState.DISABLED }) });
     expect(await reasonOf(accept(third))).toBe("CODE_INVALID");
+  });
+
+  it("works only as long as whoever made it may still give that role", async () => {
+    const { database } = open.store;
+    await storeMember(database, "adam", Role.ADMIN);
+    await storeMember(database, "olga", Role.OWNER);
+    await storeServiceAccount(database, "robot", Role.ADMIN);
+    await open.directory.refresh();
+    const inviteBy = async (principal: Principal, memberId: string, role: Role) =>
+      codeIn((await open.as(principal).members.inviteMember({ memberId, role })).inviteUrl);
+    const adam = principalOf(member("adam"));
+    const early = await inviteBy(adam, "bob", Role.ADMIN);
+    const codes = [
+      early,
+      await inviteBy(adam, "carol", Role.VIEWER),
+      await inviteBy(principalOf(serviceAccount("robot"), member("adam")), "dora", Role.ADMIN),
+    ];
+    expect((await logins.readInvite(early)).id).toBe("bob");
+    const { members } = open.as(operator);
+    await members.updateMember({ member: memberOf({ id: "adam", role: Role.OPERATOR }) });
+    for (const code of codes) expect(await reasonOf(accept(code))).toBe("CODE_INVALID");
+    expect(await reasonOf(logins.readInvite(early))).toBe("CODE_INVALID");
+    await members.removeMember({ memberId: "adam" });
+    expect(await reasonOf(accept(early))).toBe("CODE_INVALID");
+
+    const heir = await inviteBy(principalOf(member("olga")), "eve", Role.OWNER);
+    const other = await inviteBy(principalOf(member("olga")), "finn", Role.ADMIN);
+    await storeMember(database, "oscar", Role.OWNER);
+    await members.updateMember({ member: memberOf({ id: "olga", role: Role.ADMIN }) });
+    expect(await reasonOf(accept(heir))).toBe("CODE_INVALID");
+    await accept(other);
   });
 
   it("gives a new password to who lost the old one, which works until then, and ends what was logged in", async () => {

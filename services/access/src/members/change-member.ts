@@ -13,6 +13,7 @@ import { insertOwnership } from "../login/ownership-store.ts";
 import { deleteSessionsOf } from "../login/session-store.ts";
 import type { Principal, SubjectRef } from "../principal.ts";
 import { revokeTokensOf } from "../tokens/revoke-tokens.ts";
+import { inviterDetail, rankOf } from "./inviter.ts";
 import {
   checkRank,
   displayNameOf,
@@ -33,7 +34,6 @@ import {
   insertMemberships,
   readMember,
   readMissingTeam,
-  readRole,
   updateMember,
 } from "./member-store.ts";
 
@@ -65,7 +65,7 @@ export async function inviteMember(
     });
   }
   await insertMemberships(tx, id, teamIds);
-  const code = await newInvite(tx, id, author.now);
+  const code = await newInvite(tx, id, author);
   const fields = [
     { path: "role", before: "", after: roleName(role) },
     ...(teamIds.length === 0 ? [] : [{ path: "team_ids", before: "", after: teamIds.join(", ") }]),
@@ -91,7 +91,7 @@ export async function renewInvite(tx: Queryable, memberId: string, author: Membe
       fields,
     });
   }
-  const code = await newInvite(tx, memberId, author.now);
+  const code = await newInvite(tx, memberId, author);
   await author.record(tx, [memberChange("members.renew-invite", memberId)]);
   return code;
 }
@@ -171,16 +171,6 @@ export function sessionNotice(sessionId: string): { kind: "session"; sessionId: 
   return { kind: "session", sessionId };
 }
 
-/**
- * As what the caller may act: never more than who made its token. Read here and not taken from memory: of two who demote
- * each other at once, the second has lost the right meanwhile.
- */
-async function rankOf(tx: Queryable, { subject, creator }: Principal): Promise<Role> {
-  const own = await readRole(tx, subject);
-  if (subject.kind === creator.kind && subject.id === creator.id) return own;
-  return Math.min(own, await readRole(tx, creator)) as Role;
-}
-
 /** A member that the caller may touch. */
 async function readOther(tx: Queryable, memberId: string, { principal }: MemberAuthor): Promise<StoredMember> {
   const rank = await rankOf(tx, principal);
@@ -190,10 +180,10 @@ async function readOther(tx: Queryable, memberId: string, { principal }: MemberA
   return member;
 }
 
-async function newInvite(tx: Queryable, memberId: string, now: Date): Promise<NewCode> {
+async function newInvite(tx: Queryable, memberId: string, { principal, now }: MemberAuthor): Promise<NewCode> {
   await deleteExpiredCodes(tx, now);
   await deleteCodesOf(tx, memberId, CodeKind.INVITE);
-  return createCode(tx, CodeKind.INVITE, { memberId, detail: {} }, now);
+  return createCode(tx, CodeKind.INVITE, { memberId, detail: inviterDetail(principal) }, now);
 }
 
 const PATHS = ["display_name", "role", "state"] as const;
