@@ -7,6 +7,7 @@ import type { CredentialSource } from "./find-gateway.ts";
 import { nextCommand, renewCommand } from "./next-command.ts";
 import { plainLine, plainText } from "./output/plain-text.ts";
 import type { Terminal } from "./output/terminal.ts";
+import { wholeSpanText } from "./output/time-text.ts";
 
 /** What the gateway says about an error besides its sentence; undefined when the error is not the gateway's own. */
 export function errorDetail(error: unknown): ErrorDetail | undefined {
@@ -58,7 +59,7 @@ export function reportError(terminal: Terminal, error: CliError): void {
 function fromConnect(error: ConnectError, source: CredentialSource | undefined): CliError {
   const detail = errorDetail(error);
   const fields = detail?.requestId ? `request ${detail.requestId}` : undefined;
-  const message = plainText(error.rawMessage);
+  const message = commandWords(plainText(error.rawMessage), detail, source);
   if (error.code === Code.Unauthenticated) {
     return new CliError(message === "" ? "the gateway does not accept the token" : message, {
       why: fields,
@@ -83,6 +84,28 @@ function fromConnect(error: ConnectError, source: CredentialSource | undefined):
       (internal ? "look into the gateway's log: logs/gateway.log in the home" : undefined),
     cause: error,
   });
+}
+
+const SLUG_PATTERN = "`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`";
+
+/** What the gateway says to any client, in words for a person in front of a command. */
+function commandWords(message: string, detail: ErrorDetail | undefined, source: CredentialSource | undefined): string {
+  switch (detail?.reason) {
+    case "RIGHT_MISSING":
+    case "LOGIN_TOO_OLD": {
+      const words = message.replace(/^openhermit\.[\w./]+ needs /, "this command needs ");
+      // A token may have less than whom it stands for.
+      return source?.kind === "environment"
+        ? words.replace(/, which \S+ lacks$/, ", which the token in OPENHERMIT_TOKEN lacks")
+        : words.replace(/, which member:(\S+) lacks$/, ", which $1 lacks");
+    }
+    case "REQUEST_INVALID":
+      return message
+        .replaceAll(`does not match regex pattern ${SLUG_PATTERN}`, "must be lower-case letters, digits and dashes")
+        .replaceAll(/\b(\d+)s\b/g, (_, seconds: string) => wholeSpanText(Number(seconds)));
+    default:
+      return message;
+  }
 }
 
 function systemCode(error: unknown): string | undefined {

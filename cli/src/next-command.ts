@@ -21,13 +21,16 @@ const COMMANDS: Readonly<Record<string, (fields: Fields, source: CredentialSourc
   ATTEMPTS_LIMITED: ({ retry_after_seconds: seconds }) =>
     seconds === undefined ? "wait some minutes, then try again" : `try again in ${seconds} s`,
   LOGIN_TOO_OLD: (_, source) => `${loginCommand(source)}, then this command again`,
+  MEMBER_EXISTS: () => "choose another name; bin/hermit members list shows all",
   MEMBER_NOT_FOUND: () => "bin/hermit members list",
-  OWNER_EXISTS: () => "bin/hermit members list; an owner lost the password: bin/hermit members renew-invite MEMBER",
+  OWNER_EXISTS: () => "bin/hermit members list; if an owner lost the password: bin/hermit members renew-invite MEMBER",
   OWNER_LAST: () => "make another owner first: bin/hermit members promote MEMBER --to owner",
-  RIGHT_MISSING: () => "bin/hermit whoami shows your role, teams and scopes; an admin can change them",
+  RIGHT_MISSING: ({ right }, source) => rightCommand(right, source),
   SCOPE_TOO_BROAD: () => "ask for less; bin/hermit whoami shows what you may do yourself",
   SCOPE_UNKNOWN: () => "bin/hermit tokens scopes",
+  SERVICE_ACCOUNT_EXISTS: () => "bin/hermit service-accounts list",
   SERVICE_ACCOUNT_NOT_FOUND: () => "bin/hermit service-accounts list",
+  TEAM_EXISTS: () => "bin/hermit teams list",
   TEAM_NOT_FOUND: () => "bin/hermit teams list",
   TOKEN_NOT_FOUND: () => "bin/hermit tokens list --all",
 };
@@ -49,6 +52,16 @@ export function renewCommand(source: CredentialSource | undefined): string {
     case undefined:
       return loginCommand(source);
   }
+}
+
+/** Who can help when a right is missing. */
+function rightCommand(right: string | undefined, source: CredentialSource | undefined): string {
+  if (right?.startsWith("host:") === true) {
+    return "run it where the gateway runs, with its operator token: add --context local";
+  }
+  return source?.kind === "environment"
+    ? "bin/hermit whoami shows the token's scopes; make one with more: bin/hermit tokens create"
+    : "bin/hermit whoami shows your role and teams; an admin can change them";
 }
 
 const loginCommand = (source: CredentialSource | undefined): string =>

@@ -1,8 +1,10 @@
+import { MemberState } from "@openhermit/protocol/access/v1/member";
 import { Role } from "@openhermit/protocol/access/v1/subject";
 import { confirm } from "../ask.ts";
 import type { Cli } from "../cli.ts";
 import { CliError } from "../cli-error.ts";
 import { accessClients } from "./access-clients.ts";
+import { endedInviteText } from "./invite-text.ts";
 import { roleOf, roleWord, roleWords, type RoleWord } from "./role-option.ts";
 
 /** What `promote` and `demote` take. */
@@ -37,6 +39,7 @@ export async function changeRole(cli: Cli, memberId: string, verb: "promote" | "
       withoutAsking: `bin/hermit members promote ${memberId} --to owner --yes`,
     });
   }
-  await members.updateMember({ member: { id: memberId, role }, updateMask: { paths: ["role"] } });
-  cli.terminal.say(`member ${memberId} is ${roleWord(role)} now, and logs in again`);
+  const changed = await members.updateMember({ member: { id: memberId, role }, updateMask: { paths: ["role"] } });
+  const browsers = member.state === MemberState.ACTIVE ? "; a browser logs in again" : "";
+  cli.terminal.say(`member ${memberId} is ${roleWord(role)} now${browsers}${endedInviteText(changed.member)}`);
 }

@@ -8,6 +8,7 @@ import { isLoopback } from "../contexts/context.ts";
 import { toCliError } from "../error-report.ts";
 import { ExitCode } from "../exit-code.ts";
 import { createGateway } from "../gateway-client.ts";
+import { checkAnswers } from "./check-answers.ts";
 import { loginPageUrl, newLoginSecret, type LoginSecret } from "./login-code.ts";
 import { listenForLogin, type Arrival } from "./login-listener.ts";
 import { openBrowser } from "./open-browser.ts";
@@ -36,6 +37,7 @@ export async function logIn(cli: Cli, url: string, way: LoginWay): Promise<Excha
       exitCode: ExitCode.loginNeeded,
     });
   }
+  await checkAnswers(url);
   const open = way.browser && config.hasScreen && !config.isRemoteShell ? openBrowser : undefined;
   const stop = new AbortController();
   const stopListening = cli.onInterrupt(() => stop.abort(givenUp()));

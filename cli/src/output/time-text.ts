@@ -20,6 +20,18 @@ function spanText(milliseconds: number, whole: (number: number) => number): stri
   return `${whole(seconds / 86_400)}d`;
 }
 
+/** Seconds in the largest unit that divides them: `1m`, `366d`, `90s`. */
+export function wholeSpanText(seconds: number): string {
+  for (const [unit, size] of UNITS) if (seconds >= size && seconds % size === 0) return `${seconds / size}${unit}`;
+  return `${seconds}s`;
+}
+
+const UNITS: readonly (readonly [string, number])[] = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["m", 60],
+];
+
 /** A moment to the minute in the zone of this machine, `2026-11-21 17:11`; empty when unset. */
 export function minuteText(time: Timestamp | undefined): string {
   if (!time) return "";

@@ -20,7 +20,7 @@ it("explains the three ways in, and the owner's only while there is none", () =>
   expect(
     upScreen(terminal, { ...screen, loginUrl, setupUrl })
       .split("\n")
-      .slice(2, 11),
+      .slice(2, 12),
   ).toEqual([
     "  URL      http://127.0.0.1:8780",
     "  Home     /h",
@@ -29,7 +29,8 @@ it("explains the three ways in, and the owner's only while there is none", () =>
     "           logs you in as the local operator; once, within 12 hours",
     "  Owner    http://127.0.0.1:8780/setup?code=b",
     "           makes you the owner, who invites others; once, within 30 minutes",
-    "  Shell    bin/hermit takes /h/operator-token",
+    "  Shell    /h/operator-token",
+    "           the operator token, which may do everything; bin/hermit takes it from there",
     "",
   ]);
   expect(upScreen(terminal, { ...screen, loginUrl })).not.toContain("Owner");
@@ -37,6 +38,6 @@ it("explains the three ways in, and the owner's only while there is none", () =>
 
 it("warns that the commands of another shell go to another gateway", () => {
   expect(upScreen(terminal, { ...screen, loginUrl, context: "prod" })).toContain(
-    "not now: it uses context prod; bin/hermit context use local",
+    "bin/hermit uses context prod instead; to use this token: bin/hermit context use local",
   );
 });

@@ -71,10 +71,12 @@ function waysIn(terminal: Terminal, { loginUrl, setupUrl, home, context }: UpScr
   if (setupUrl !== undefined) {
     rows.push(["Owner", setupUrl], ["", dim("makes you the owner, who invites others; once, within 30 minutes")]);
   }
-  rows.push(["Shell", `bin/hermit takes ${join(home, "operator-token")}`]);
+  rows.push(["Shell", join(home, "operator-token")]);
   if (context !== undefined) {
-    const back = terminal.paint("yellow", `not now: it uses context ${context}; bin/hermit context use local`);
-    rows.push(["", back]);
+    const back = `bin/hermit uses context ${context} instead; to use this token: bin/hermit context use local`;
+    rows.push(["", terminal.paint("yellow", back)]);
+  } else {
+    rows.push(["", dim("the operator token, which may do everything; bin/hermit takes it from there")]);
   }
   return labelled(terminal, rows);
 }

@@ -15,6 +15,6 @@ export const declareGrantsRemove: DeclareVerb = (grants, cli) => {
     .action(async (agentId: string, subject: Subject) => {
       const clients = accessClients(await cli.gateway());
       await clients.grants.deleteGrant({ agentId, subject });
-      cli.terminal.say(`${subjectText(subject)} has no grant for agent ${agentId}`);
+      cli.terminal.say(`the grant of ${subjectText(subject)} on agent ${agentId} is removed`);
     });
 };

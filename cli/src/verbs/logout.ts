@@ -31,7 +31,9 @@ export const declareLogout: DeclareVerb = (program, cli) => {
         return;
       }
       const ended = await endLogin(login);
+      let isCurrent = false;
       await changeContexts(config.configFolder, ({ current, contexts }) => {
+        isCurrent = current === name;
         const now = contexts.find((candidate) => candidate.name === name);
         return { current, contexts: now ? withContext(contexts, { ...now, login: undefined }) : contexts };
       });
@@ -41,6 +43,7 @@ export const declareLogout: DeclareVerb = (program, cli) => {
           next: `revoke it when the gateway is back: bin/hermit tokens revoke ${login.accessor}`,
         });
       }
-      terminal.say(`logged out of ${login.url}; bin/hermit context use ${LOCAL} goes back to this host's home`);
+      const back = isCurrent ? `; bin/hermit context use ${LOCAL} goes back to this host's home` : "";
+      terminal.say(`logged out of ${login.url} as ${login.subject}${back}`);
     });
 };

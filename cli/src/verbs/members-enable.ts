@@ -1,5 +1,6 @@
 import { MemberState } from "@openhermit/protocol/access/v1/member";
 import { accessClients } from "../access/access-clients.ts";
+import { endedInviteText } from "../access/invite-text.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
 /** `hermit members enable MEMBER`. */
@@ -11,7 +12,7 @@ export const declareMembersEnable: DeclareVerb = (members, cli) => {
     .action(async (memberId: string) => {
       const clients = accessClients(await cli.gateway());
       const member = { id: memberId, state: MemberState.ACTIVE };
-      await clients.members.updateMember({ member, updateMask: { paths: ["state"] } });
-      cli.terminal.say(`member ${memberId} is enabled`);
+      const { member: stored } = await clients.members.updateMember({ member, updateMask: { paths: ["state"] } });
+      cli.terminal.say(`member ${memberId} is enabled${endedInviteText(stored)}`);
     });
 };

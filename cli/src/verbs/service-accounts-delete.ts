@@ -16,7 +16,9 @@ export const declareServiceAccountsDelete: DeclareVerb = (accounts, cli) => {
       if (options.yes !== true) {
         await clients.serviceAccounts.getServiceAccount({ serviceAccountId });
         const tokens = await listAllTokens(clients, { serviceAccountId });
-        terminal.say(`Service account ${serviceAccountId} loses its grants and ${tokens.length} tokens that work:`);
+        const count = tokens.length === 1 ? "1 token" : `${tokens.length} tokens`;
+        const loss = tokens.length === 0 ? "its grants; it has no tokens." : `its grants and ${count}:`;
+        terminal.say(`Service account ${serviceAccountId} loses ${loss}`);
         for (const token of tokens) terminal.say(`  ${token.accessor}  ${lastUseText(token)}  ${token.name}`);
         await confirm(cli, {
           target: `service account ${serviceAccountId}`,

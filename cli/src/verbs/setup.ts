@@ -51,7 +51,7 @@ async function namingOwner(failure: unknown, clients: AccessClients): Promise<un
   const [first] = owners;
   if (!first) return failure;
   return new CliError(`there is an owner already: ${owners.map(({ id }) => id).join(", ")}`, {
-    next: `invite others with bin/hermit members invite NAME; the owner's password is lost: bin/hermit members renew-invite ${first.id}`,
+    next: `bin/hermit members invite NAME invites others; if the owner's password is lost: bin/hermit members renew-invite ${first.id}`,
     cause: failure,
   });
 }

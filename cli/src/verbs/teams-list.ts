@@ -17,7 +17,7 @@ export const declareTeamsList: DeclareVerb = (teams, cli) => {
         messages: await listAllTeams(accessClients(await cli.gateway())),
         columns: teamColumns(cli.terminal),
         name: ({ id }) => id,
-        none: "No teams. Make one: bin/hermit teams create TEAM",
+        none: "No teams that you see. An admin makes one: bin/hermit teams create TEAM",
       });
     });
 };

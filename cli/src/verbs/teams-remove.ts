@@ -16,7 +16,7 @@ export const declareTeamsRemove: DeclareVerb = (teams, cli) => {
       const clients = accessClients(await cli.gateway());
       for (const subject of subjects) {
         await clients.teams.removeTeamMember({ teamId, subject });
-        cli.terminal.say(`${subjectText(subject)} is not in team ${teamId}`);
+        cli.terminal.say(`${subjectText(subject)} is in team ${teamId} no more`);
       }
     });
 };

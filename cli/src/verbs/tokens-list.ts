@@ -22,6 +22,7 @@ export const declareTokensList: DeclareVerb = (tokens, cli) => {
     .action(async (options: ListOptions) => {
       const { terminal } = cli;
       const clients = accessClients(await cli.gateway());
+      const account = options.serviceAccount === undefined ? "" : `--service-account ${options.serviceAccount} `;
       await printMessages(terminal, options.output, {
         schema: TokenSchema,
         messages: await listAllTokens(clients, {
@@ -30,7 +31,7 @@ export const declareTokensList: DeclareVerb = (tokens, cli) => {
         }),
         columns: tokenColumns(terminal),
         name: ({ accessor }) => accessor,
-        none: "No tokens. Make one: bin/hermit tokens create --scope agents:read",
+        none: `No tokens. Make one: bin/hermit tokens create ${account}--scope agents:read`,
       });
     });
 };

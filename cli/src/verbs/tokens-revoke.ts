@@ -3,6 +3,7 @@ import { accessClients } from "../access/access-clients.ts";
 import { subjectText } from "../access/subject-text.ts";
 import { lastUseText, listAllTokens, scopesText } from "../access/token-view.ts";
 import { confirm } from "../ask.ts";
+import { CliError } from "../cli-error.ts";
 import { plainLine } from "../output/plain-text.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
@@ -14,6 +15,13 @@ export const declareTokensRevoke: DeclareVerb = (tokens, cli) => {
     .description("end tokens, and those made with them, at once; says what breaks, and asks")
     .option("-y, --yes", "do not ask")
     .action(async (accessors: string[], options: { yes?: boolean }) => {
+      // Not sent, and not said again: what stands in a shell's history and a log is enough.
+      if (accessors.some((accessor) => accessor.startsWith("ohm_"))) {
+        throw new CliError("that is the secret of a token, not its accessor", {
+          why: "an accessor is like acc_0a1B2c3D4e5F6g7H and is no secret",
+          next: "bin/hermit tokens list; or OPENHERMIT_TOKEN=ohm_... bin/hermit whoami, which names its accessor",
+        });
+      }
       const { terminal } = cli;
       const clients = accessClients(await cli.gateway());
       if (options.yes !== true) {
