@@ -1,15 +1,13 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { LoginService } from "@openhermit/protocol/access/v1/login_service";
 import { Health } from "@openhermit/protocol/grpc/health";
 import { EnrollmentService } from "@openhermit/protocol/mesh/v1/enrollment_service";
 
 import { failureOf } from "../rpc/connect-error.ts";
 import type { AttemptKind } from "./attempt-limits.ts";
 
-// A public method that is not named here counts as a login.
+// A public method that is not named here checks a code. Its failures are no guesses of passwords, and lock none.
 const KINDS = new Map<DescMethod, AttemptKind | undefined>([
-  [LoginService.method.claimOwnership, "setup"],
   [EnrollmentService.method.join, "join"],
   [EnrollmentService.method.issueToken, "join"],
   // They check nothing.
@@ -19,7 +17,7 @@ const KINDS = new Map<DescMethod, AttemptKind | undefined>([
 
 /** As what the calls of a public method are limited; undefined: not at all. */
 export function attemptKind(method: DescMethod): AttemptKind | undefined {
-  return KINDS.has(method) ? KINDS.get(method) : "login";
+  return KINDS.has(method) ? KINDS.get(method) : "setup";
 }
 
 /** Whether what was thrown says that somebody tried what is not theirs. A nonce grows too old without anybody's fault. */

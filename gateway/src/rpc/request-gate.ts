@@ -8,8 +8,6 @@ import type { Log } from "@openhermit/telemetry";
 
 import type { AccessPolicy } from "../access/access-policy.ts";
 import { audienceError, methodName, type AccessRules } from "../access/access-rules.ts";
-import { attemptKind } from "../access/attempt-kinds.ts";
-import type { AttemptLimits } from "../access/attempt-limits.ts";
 import { callAccessKey, openCall } from "../access/call-access.ts";
 import { callerKey, callerOf, principalKey, strangerOf } from "../access/caller.ts";
 import type { Credentials, CredentialVerifier } from "../access/credential-verifier.ts";
@@ -23,7 +21,6 @@ export interface RequestGateOptions {
   rules: AccessRules;
   verifier: CredentialVerifier;
   policy: AccessPolicy;
-  limits: AttemptLimits;
   /** Why the gateway takes no such call now, for example while it starts or drains; undefined if it does. */
   admit(method: DescMethod): MeshError | undefined;
   /** Is told of a call that is refused. */
@@ -38,7 +35,7 @@ export interface RequestGateOptions {
  * authorize interceptor.
  */
 export function createRequestGate(options: RequestGateOptions): (context: HandlerContext) => Promise<void> {
-  const { rules, verifier, policy, limits, metrics, log } = options;
+  const { rules, verifier, policy, metrics, log } = options;
 
   /** Finds out who calls, and puts it into the call. */
   function identify(values: ContextValues, method: DescMethod, credentials: Credentials): void {
@@ -67,25 +64,17 @@ export function createRequestGate(options: RequestGateOptions): (context: Handle
     );
   }
 
-  function admitAttempt(values: ContextValues, method: DescMethod): MeshError | undefined {
-    const kind = attemptKind(method);
-    return kind && limits.admit(kind, values.get(peerKey));
-  }
-
   return async (context) => {
     const requestId = newUuidV7();
     const { values, method: called } = context;
     values.set(requestIdKey, requestId);
     context.responseHeader.set("x-request-id", requestId);
     try {
-      let refusal: MeshError | undefined;
-      if (rules.of(called)?.audience === Audience.PUBLIC) {
-        refusal = admitAttempt(values, called);
-      } else {
+      if (rules.of(called)?.audience !== Audience.PUBLIC) {
         const request = { headers: context.requestHeader, address: values.get(peerKey), isGet: false };
         identify(values, called, await verifier.verify(request));
       }
-      refusal ??= refusalOf(values, called);
+      const refusal = refusalOf(values, called);
       if (refusal !== undefined) {
         throw refusal;
       }

@@ -94,7 +94,7 @@ export function createRpcHandler(options: RpcOptions): RpcHandler {
       );
     },
     interceptors,
-    requestGate: createRequestGate({ rules, verifier, policy, limits, admit, onFailure, metrics, log }),
+    requestGate: createRequestGate({ rules, verifier, policy, admit, onFailure, metrics, log }),
     contextValues: (request) => createContextValues().set(peerKey, request.socket?.remoteAddress ?? ""),
     // A misspelt field or an unknown word of an enum in JSON is refused, not passed over: what was asked for would not be done.
     jsonOptions: { ignoreUnknownFields: false },

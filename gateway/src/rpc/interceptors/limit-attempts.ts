@@ -6,12 +6,22 @@ import { attemptKind, isFailedAttempt } from "../../access/attempt-kinds.ts";
 import type { AttemptLimits } from "../../access/attempt-limits.ts";
 import { peerKey } from "../call-context.ts";
 
-/** Bounds how often one address may fail at the methods that need no credential: they check a code, a password, a key. */
-export function limitAttempts(rules: AccessRules, limits: AttemptLimits): Interceptor {
-  return (next) => (request) => {
-    const kind = rules.of(request.method)?.audience === Audience.PUBLIC ? attemptKind(request.method) : undefined;
-    return kind === undefined
-      ? next(request)
-      : limits.attempt(kind, request.contextValues.get(peerKey), () => next(request), isFailedAttempt);
+/**
+ * Bounds how often one address may fail at the methods that need no credential. They check what nobody guesses, a code or a key:
+ * what is right is never refused for what others at the address tried. All sidecars of a host share one.
+ */
+export function limitAttempts(rules: AccessRules, limits: Pick<AttemptLimits, "admit" | "failed">): Interceptor {
+  return (next) => async (request) => {
+    try {
+      return await next(request);
+    } catch (error) {
+      const isPublic = rules.of(request.method)?.audience === Audience.PUBLIC;
+      const kind = isPublic && isFailedAttempt(error) ? attemptKind(request.method) : undefined;
+      if (kind === undefined) throw error;
+      const address = request.contextValues.get(peerKey);
+      const limited = limits.admit(kind, address);
+      limits.failed(kind, address);
+      throw limited ?? error;
+    }
   };
 }
