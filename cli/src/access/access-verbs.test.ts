@@ -12,18 +12,22 @@ import { ErrorDetailSchema } from "@openhermit/protocol/common/v1/error";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { runHermit } from "../test/run-hermit.ts";
-import { startTestGateway, type TestGateway } from "../test/test-gateway.ts";
+import { startTestGateway, TOKEN, type TestGateway } from "../test/test-gateway.ts";
 
 const later = (days: number) => timestampFromDate(new Date(Date.now() + days * 86_400_000 + 60_000));
 const member = (id: string) => ({ kind: SubjectKind.MEMBER, id });
 const refusal = (reason: string, code: Code, fields: Record<string, string> = {}) =>
-  new ConnectError(`refused: ${reason}`, code, undefined, [{ desc: ErrorDetailSchema, value: { reason, fields } }]);
+  new ConnectError(fields["message"] ?? `refused: ${reason}`, code, undefined, [
+    { desc: ErrorDetailSchema, value: { reason, fields } },
+  ]);
 
 const MEMBERS = [
   { id: "alice", displayName: "Alice", role: Role.OWNER, state: MemberState.ACTIVE, lastLoginTime: later(-2) },
   { id: "bob", displayName: "Bob\u001b[31m", role: Role.VIEWER, state: MemberState.DISABLED, teamIds: ["payments"] },
   { id: "carol", displayName: "", role: Role.ADMIN, state: MemberState.INVITED, inviteExpireTime: later(6) },
 ];
+/** Is in no list, so that the lists stay short. */
+const INVITED = { id: "dora", role: Role.VIEWER, state: MemberState.INVITED, inviteExpireTime: later(6) };
 const TOKENS = [
   {
     accessor: "acc_ci",
@@ -68,7 +72,7 @@ beforeAll(async () => {
         return { members: MEMBERS.slice(from, from + 2), nextPageToken: from + 2 < MEMBERS.length ? "2" : "" };
       },
       getMember: ({ memberId }) => {
-        const found = MEMBERS.find(({ id }) => id === memberId);
+        const found = [...MEMBERS, INVITED].find(({ id }) => id === memberId);
         if (!found) throw refusal("MEMBER_NOT_FOUND", Code.NotFound, { member_id: memberId });
         return { member: found };
       },
@@ -76,7 +80,9 @@ beforeAll(async () => {
         note("inviteMember", request, { inviteUrl: "http://x/invite?code=2", expireTime: later(7) }),
       updateMember: (request) => {
         if (request.member?.id === "carol") throw refusal("LOGIN_TOO_OLD", Code.PermissionDenied);
-        return note("updateMember", request, {});
+        // The invite of a member who has not come yet ends with a higher role.
+        const stored = request.member?.id === "dora" && { id: "dora", state: MemberState.INVITED };
+        return note("updateMember", request, stored ? { member: stored } : {});
       },
       removeMember: (request) => note("removeMember", request, {}),
     });
@@ -109,7 +115,20 @@ beforeAll(async () => {
         ],
       }),
     });
-    router.service(FleetService, { updateAgent: (request) => note("updateAgent", request, {}) });
+    router.service(FleetService, {
+      updateAgent: (request) => note("updateAgent", request, {}),
+      getAgent: ({ agentId }) => {
+        if (agentId === "noe") throw refusal("AGENT_NOT_FOUND", Code.NotFound, { agent_id: agentId });
+        if (agentId === "unseen") throw refusal("RIGHT_MISSING", Code.PermissionDenied);
+        return { agent: { id: agentId } };
+      },
+      listAgents: () => {
+        throw refusal("RIGHT_MISSING", Code.PermissionDenied, {
+          message: "openhermit.fleet.v1.FleetService/ListAgents needs the right agents:read, which member:alice lacks",
+          right: "agents:read",
+        });
+      },
+    });
   });
 });
 beforeEach(() => (asked = []));
@@ -155,6 +174,14 @@ describe("hermit members", () => {
       "next: bin/hermit members demote alice --to admin",
     );
     expect(asked).toHaveLength(3);
+  });
+
+  it("says that an invite ended with the change, and how to make a new one", async () => {
+    expect((await run("members promote dora")).stderr).toContain(
+      "dora is operator now; the invite has ended, make a new one: bin/hermit members renew-invite dora",
+    );
+    expect((await run("members enable dora")).stderr).toContain("renew-invite dora");
+    expect((await run("members promote bob")).stderr).not.toContain("invite");
   });
 
   it("removes only after the name was typed, or with --yes", async () => {
@@ -205,6 +232,13 @@ describe("hermit tokens", () => {
     expect(asked).toMatchObject([{ request: { includeEnded: true, serviceAccountId: "ci" } }]);
   });
 
+  it("takes no secret for an accessor, and does not repeat it", async () => {
+    const refused = await run("tokens revoke ohm_secret --yes");
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("that is the secret of a token") });
+    expect(refused.stderr).not.toContain("ohm_secret");
+    expect(asked).toEqual([]);
+  });
+
   it("says what breaks before it revokes", async () => {
     const refused = await run("tokens revoke acc_ci");
     expect(refused.code).toBe(1);
@@ -234,6 +268,12 @@ describe("the other verbs of access", () => {
     expect(asked).toHaveLength(3);
   });
 
+  it("give no grant on an agent that is not there, but one on an agent that may not be seen", async () => {
+    expect((await run("grants add noe alice")).code).toBe(1);
+    expect(asked).toEqual([]);
+    expect((await run("grants add unseen alice")).code).toBe(0);
+  });
+
   it("change only what was named", async () => {
     await run("service-accounts update ci --disable");
     await run("agents move one two --team payments");
@@ -254,6 +294,11 @@ describe("the other verbs of access", () => {
       stderr: expect.stringContaining("next: bin/hermit whoami"),
     });
     expect((await run("teams list")).stdout).toMatch(/\npayments +2 +bob\n/);
+    expect((await run("agents list")).stderr).toMatch(/^error: this command needs the right agents:read, which /);
+    const env = { OPENHERMIT_TOKEN: TOKEN, OPENHERMIT_URL: gateway.url };
+    const narrow = await runHermit(["agents", "list"], { env });
+    expect(narrow.stderr).toContain("which the token in OPENHERMIT_TOKEN lacks");
+    expect(narrow.stderr).toContain("next: bin/hermit whoami shows the token's scopes");
   });
 });
 

@@ -114,6 +114,15 @@ describe("hermit login", () => {
     expect(gateway.credentials.at(-1)).toBe("Bearer ohm_good-1");
   });
 
+  it("sends nobody to a gateway that does not answer", async () => {
+    const url = gateway.url;
+    await gateway.close();
+    const login = await run(["login", "--url", url]);
+    expect(login).toMatchObject({ code: 1, stdout: "" });
+    expect(login.stderr).toContain(`the gateway does not answer at ${url}`);
+    expect(login.stderr).not.toContain("/cli-login");
+  });
+
   it("waits on when another page brings a code, and takes none without its state", async () => {
     const { login, page } = await startLogin();
     expect((await redirect(page, "good-of-a-stranger", "x")).status).toBe(400);

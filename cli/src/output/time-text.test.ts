@@ -1,6 +1,6 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, it } from "vitest";
-import { ageText, parseSince, parseSpan, untilText } from "./time-text.ts";
+import { ageText, parseSince, parseSpan, untilText, wholeSpanText } from "./time-text.ts";
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
@@ -13,6 +13,16 @@ it("says how long ago in whole units, and how long still rounded", () => {
   expect([still(7 * 24 * HOUR - 40), still(12 * HOUR - 40), still(30 * 60_000 - 40)]).toEqual(["7d", "12h", "30m"]);
   expect([still(-5), still(400), still(59_700), still(24 * HOUR - 40)]).toEqual(["0s", "0s", "1m", "1d"]);
   expect([ageText(undefined), untilText(undefined)]).toEqual(["-", "-"]);
+});
+
+it("says a span in the largest unit that divides it", () => {
+  expect([60, 90, 7200, 31_622_400, 0].map((seconds) => wholeSpanText(seconds))).toEqual([
+    "1m",
+    "90s",
+    "2h",
+    "366d",
+    "0s",
+  ]);
 });
 
 it("reads spans and moments, and nothing else", () => {

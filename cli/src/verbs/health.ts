@@ -6,8 +6,9 @@ import {
   type ComponentHealth,
   type FleetHealth,
 } from "@openhermit/protocol/health/v1/health";
-import { isUnreachable } from "../error-report.ts";
+import { toCliError } from "../error-report.ts";
 import { CliError } from "../cli-error.ts";
+import { ExitCode } from "../exit-code.ts";
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
 import { formatTable, type Column } from "../output/table.ts";
 import { enumWord } from "../output/enum-word.ts";
@@ -21,9 +22,10 @@ const EXAMPLES = `Examples:
   $ hermit health --all            every component of each agent
   $ hermit health -o json | jq .state
 
-Exit codes: 0 OK, 1 DEGRADED, 2 DOWN, 3 the gateway does not answer.
+Exit codes: 0 OK, 1 DEGRADED, 2 DOWN, 3 nobody knows: the gateway
+does not answer, or refuses to say.
 `;
-const UNREACHABLE = 3;
+const UNTOLD = 3;
 
 /** `hermit health`: how the gateway and the agents are. */
 export const declareHealth: DeclareVerb = (program, cli) => {
@@ -35,27 +37,24 @@ export const declareHealth: DeclareVerb = (program, cli) => {
     .addOption(outputOption("table", "json", "jsonl", "yaml"))
     .action(async (options: { all?: boolean; output: OutputFormat }) => {
       const gateway = await cli.gateway().catch((error: unknown) => {
-        if (!(error instanceof CliError) || error.exitCode !== 1) throw error;
-        const { why, next } = error;
-        throw new CliError(error.message, { why, next, exitCode: UNREACHABLE, cause: error });
+        throw untold(error);
       });
-      const health = await gateway.health.getFleetHealth({}).then(
-        (response) => response.health,
-        (error: unknown) => {
-          if (!isUnreachable(error)) throw error;
-          throw new CliError(`the gateway does not answer at ${gateway.url}`, {
-            next: "bin/hermit up starts it; bin/hermit doctor finds what is wrong",
-            exitCode: UNREACHABLE,
-            cause: error,
-          });
-        },
-      );
+      const { health } = await gateway.health.getFleetHealth({}).catch((error: unknown) => {
+        throw untold(toCliError(error, gateway));
+      });
       if (!health) return;
       if (options.output === "table") printHealth(cli.terminal, health, options.all === true);
       else await printValue(cli.terminal, options.output, toJson(FleetHealthSchema, health));
       cli.setExitCode(exitCodeOf(health.state));
     });
 };
+
+/** The same error with an exit code that is none of a health. */
+function untold(error: unknown): unknown {
+  if (!(error instanceof CliError) || error.exitCode !== ExitCode.error) return error;
+  const { message, why, next, cause } = error;
+  return new CliError(message, { why, next, exitCode: UNTOLD, cause });
+}
 
 function exitCodeOf(state: HealthState): number {
   if (state === HealthState.OK) return 0;
