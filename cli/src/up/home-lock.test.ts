@@ -10,7 +10,8 @@ it("lets one process at a time have a home, names it, and gives the home back af
   const { path: home, remove } = await temporaryDirectory();
   const script = `
     import { lockHome } from ${JSON.stringify(join(import.meta.dirname, "home-lock.ts"))};
-    lockHome(${JSON.stringify(home)});
+    // Held by name: one that nothing holds is closed by the garbage collector.
+    globalThis.lock = lockHome(${JSON.stringify(home)});
     process.stdout.write("locked");
     setInterval(() => {}, 1000);`;
   const holder = spawn(process.execPath, ["--input-type=module", "-e", script], {
