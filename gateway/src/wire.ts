@@ -89,9 +89,19 @@ export function wireServices(options: WireOptions): Services {
     log: options.log.child({ domain }),
   });
 
+  /** Whether the caller holds a right on the thing of an id. */
+  const may = (context: HandlerContext, resource: string, verb: "read" | "write", id: string): boolean => {
+    const principal = principalOf(context);
+    const decision = principal && access.decide(principal, resource, verb);
+    return decision?.granted === true && decision.covers(id);
+  };
+
   const catalog = createCatalogService({
     ...parts("catalog"),
-    ports: { holdTeams: (tx, agentIds) => fleet.holdTeams(tx, agentIds) },
+    ports: {
+      holdTeams: (tx, agentIds) => fleet.holdTeams(tx, agentIds),
+      mayWrite: (context, mcpServerId) => may(context, "mcp-servers", "write", mcpServerId),
+    },
   });
   const activity = createActivityService(parts("activity"));
   const health = createHealthService({
@@ -132,11 +142,7 @@ export function wireServices(options: WireOptions): Services {
       providerNames: (tx) => fleet.providerNames(tx),
       agentTeams: (tx) => fleet.agentTeams(tx),
       isTeam: (teamId) => access.isTeam(teamId),
-      may(context, resource, verb, id) {
-        const principal = principalOf(context);
-        const decision = principal && access.decide(principal, resource, verb);
-        return decision?.granted === true && decision.covers(id);
-      },
+      may,
       applyProviders: (tx, providers, apply) => fleet.applyProviders(tx, providers, apply),
       applyAgents: (tx, agents, apply) => fleet.applyAgents(tx, agents, apply),
       applyMcpServers: (tx, servers, apply) => catalog.applyMcpServers(tx, servers, apply),

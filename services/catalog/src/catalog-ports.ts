@@ -6,6 +6,8 @@ import type { Log } from "@openhermit/telemetry";
 
 /** What the catalogue needs of other domains. */
 export interface CatalogPorts {
+  /** Whether the caller holds the right to change the server of this id, whichever agents use it. */
+  mayWrite(context: HandlerContext, mcpServerId: string): boolean;
   /** The teams of those of the agents that exist; empty: nobody's. None of them moves or goes before the transaction ends. */
   holdTeams(tx: Queryable, agentIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
 }

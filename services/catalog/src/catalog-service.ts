@@ -4,15 +4,15 @@ import { callerName, reachOf } from "@openhermit/caller";
 import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
 import type { MigrationSet, Subscription } from "@openhermit/postgres";
 import { CatalogService as CatalogRpc } from "@openhermit/protocol/catalog/v1/catalog_service";
-import { McpServerSchema } from "@openhermit/protocol/catalog/v1/mcp_server";
+import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { create } from "@bufbuild/protobuf";
 import type { CatalogService, CatalogServiceOptions, ChangeAuthor } from "./catalog-ports.ts";
 import { applyServers, putServer, removeAgent, removeServer } from "./change-catalog.ts";
 import { listVisible } from "./list-visible.ts";
-import { EVERY_AGENT, serverNotFound } from "./mcp-server.ts";
+import { EVERY_AGENT, serverNotFound, withoutSecrets, type StoredMcpServer } from "./mcp-server.ts";
 import { toMessage } from "./mcp-server-proto.ts";
 import { CATALOG_CHANNEL, readCatalogs, readRevisions, readServers } from "./mcp-server-store.ts";
-import { isVisible } from "./server-reach.ts";
+import { isVisible, mayAssign, NOTHING_KNOWN } from "./server-reach.ts";
 
 /** The tables of the catalogue. */
 export const catalogMigrations: MigrationSet = {
@@ -61,6 +61,14 @@ export function createCatalogService(options: CatalogServiceOptions): CatalogSer
 function routes(router: ConnectRouter, { database, log, caller, audit, ports }: CatalogServiceOptions): void {
   const authorOf = (context: HandlerContext): ChangeAuthor => ({ caller: caller(context), record: audit(context) });
 
+  /** A server as the caller may see it. Its secrets are for whoever may change it. */
+  const show = (stored: StoredMcpServer, context: HandlerContext): McpServer => {
+    const reach = reachOf(caller(context));
+    const { id, agents } = stored.server;
+    const isOpen = ports.mayWrite(context, id) && mayAssign(reach, agents, NOTHING_KNOWN);
+    return toMessage(isOpen ? stored : { ...stored, server: withoutSecrets(stored.server) }, reach);
+  };
+
   router.service(CatalogRpc, {
     async putMcpServer({ mcpServer }, context) {
       const author = authorOf(context);
@@ -69,14 +77,14 @@ function routes(router: ConnectRouter, { database, log, caller, audit, ports }: 
       if (changed) {
         log.info({ mcp_server_id: stored.server.id, caller: callerName(author.caller) }, "mcp server changed");
       }
-      return { mcpServer: toMessage(stored, reachOf(author.caller)) };
+      return { mcpServer: show(stored, context) };
     },
 
     async getMcpServer({ mcpServerId }, context) {
       const reach = reachOf(caller(context));
       const stored = (await readServers(database, [mcpServerId])).get(mcpServerId);
       if (stored === undefined || !isVisible(reach, stored.server)) throw serverNotFound(mcpServerId);
-      return { mcpServer: toMessage(stored, reach) };
+      return { mcpServer: show(stored, context) };
     },
 
     async listMcpServers({ pageSize, pageToken }, context) {
@@ -85,7 +93,7 @@ function routes(router: ConnectRouter, { database, log, caller, audit, ports }: 
       const [afterId = ""] = decodePageToken(pageToken, [SERVER_ID]) ?? [];
       const found = await listVisible(database, reach, afterId, size + 1);
       const { page, nextPageToken } = cutPage(found, size, ({ server }) => [server.id]);
-      return { mcpServers: page.map((stored) => toMessage(stored, reach)), nextPageToken };
+      return { mcpServers: page.map((stored) => show(stored, context)), nextPageToken };
     },
 
     async deleteMcpServer({ mcpServerId }, context) {

@@ -96,6 +96,32 @@ export function differences(
     });
 }
 
+/**
+ * The server without what may be secret: values of env and of headers are empty, the URL has neither password nor query.
+ * For whoever may see it and not change it.
+ */
+export function withoutSecrets(server: McpServer): McpServer {
+  const { transport } = server;
+  switch (transport.case) {
+    case "stdio":
+      return {
+        ...server,
+        transport: { case: "stdio", value: { ...transport.value, env: emptied(transport.value.env) } },
+      };
+    case "http": {
+      const { url, headers } = transport.value;
+      const value = { ...transport.value, url: bareUrl(url, "").trimEnd(), headers: emptied(headers) };
+      return { ...server, transport: { case: "http", value } };
+    }
+    case undefined:
+      return server;
+  }
+}
+
+function emptied(values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.keys(values).map((name) => [name, ""]));
+}
+
 /** A URL without its password and its query, in which keys are handed over; `word` stands for them. */
 function bareUrl(text: string, word: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;

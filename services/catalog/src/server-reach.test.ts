@@ -12,6 +12,7 @@ import { catalogMigrations } from "./index.ts";
 const PEOPLE = {
   ann: testCaller("member:ann", ["one", "two", "five"]),
   bob: testCaller("member:bob", ["three", "five"]),
+  eve: testCaller("member:eve", ["one", "two", "three", "five"]),
 };
 const TEAMS = new Map([
   ["one", "red"],
@@ -26,7 +27,7 @@ let bob: Client<typeof CatalogRpc>;
 
 beforeEach(async () => {
   store = await testDatabase([catalogMigrations]);
-  catalog = makeCatalog(store.database, { people: PEOPLE, teams: TEAMS });
+  catalog = makeCatalog(store.database, { people: PEOPLE, teams: TEAMS, readers: ["eve"] });
   ann = catalog.as("ann");
   bob = catalog.as("bob");
 });
@@ -131,7 +132,7 @@ describe("changing a server", () => {
     }
     expect(await said(ann.deleteMcpServer({ mcpServerId: "all" }))).toContain("RIGHT_MISSING");
     // What changes nothing needs no right.
-    expect(await put(ann, server("all", ["*"]))).toEqual(stored);
+    expect((await put(ann, server("all", ["*"])))?.etag).toBe(stored?.etag);
   });
 
   it("keeps an assignment to an agent that an admin made ahead", async () => {
@@ -209,4 +210,24 @@ describe("a manifest of a member", () => {
     const more = [server("all", ["*"], changed), server("mine", ["one"]), server("unwritable", ["one"])];
     expect(await apply(more, true)).toEqual(["all refused 0", "mine create 0", "unwritable refused 0"]);
   });
+});
+
+it("shows what may be secret to those only who may change the server", async () => {
+  const url = "https://user:hush-2@mcp.example/x?key=hush-3";
+  await put(catalog.client, server("own", ["one"]));
+  await put(catalog.client, server("shared", ["one", "three"]));
+  await put(catalog.client, server("every", ["*"]));
+  const http = { transport: { case: "http" as const, value: { url, headers: { "x-key": "hush-4" } } } };
+  await put(catalog.client, server("remote", ["one"], http));
+  const shown = async (client: Client<typeof CatalogRpc>) => {
+    const { mcpServers } = await client.listMcpServers({});
+    const alone = await Promise.all(mcpServers.map(({ id }) => client.getMcpServer({ mcpServerId: id })));
+    expect(alone.map(({ mcpServer }) => mcpServer)).toEqual(mcpServers);
+    return mcpServers.filter((one) => JSON.stringify(one.transport).includes("hush")).map(({ id }) => id);
+  };
+  expect(await shown(catalog.client)).toEqual(["every", "own", "remote", "shared"]);
+  expect(await shown(ann)).toEqual(["own", "remote"]);
+  expect(await shown(catalog.as("eve"))).toEqual([]);
+  const { mcpServer } = await catalog.as("eve").getMcpServer({ mcpServerId: "remote" });
+  expect(mcpServer?.transport.value).toMatchObject({ url: "https://mcp.example/x", headers: { "x-key": "" } });
 });

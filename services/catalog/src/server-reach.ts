@@ -6,7 +6,8 @@ import { EVERY_AGENT } from "./mcp-server.ts";
 /** The teams of agents, as far as they are known better than the caller's reach knows them. */
 export type Owners = ReadonlyMap<string, string>;
 
-const NOTHING_KNOWN: Owners = new Map();
+/** Nothing better is known than the reach knows. */
+export const NOTHING_KNOWN: Owners = new Map();
 
 /** Whether one assignment may be seen: `*` by everybody. */
 function sees(reach: Reach, agentId: string, owners: Owners): boolean {

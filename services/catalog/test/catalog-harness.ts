@@ -29,7 +29,12 @@ const nameIn = ({ requestHeader }: HandlerContext): string => requestHeader.get(
 /** Makes a catalogue; `teams` holds the team of each agent that exists. The caller starts and closes it. */
 export function makeCatalog(
   database: Database,
-  options: { people?: Readonly<Record<string, Caller>>; teams?: ReadonlyMap<string, string> } = {},
+  options: {
+    people?: Readonly<Record<string, Caller>>;
+    teams?: ReadonlyMap<string, string>;
+    /** The names of those who may only read. */
+    readers?: readonly string[];
+  } = {},
 ): Catalog {
   const trail: Catalog["trail"] = [];
   const catalog = createCatalogService({
@@ -42,6 +47,7 @@ export function makeCatalog(
       trail.push(...changes.map((change) => ({ ...change, by: nameIn(context) })));
     },
     ports: {
+      mayWrite: (context) => options.readers?.includes(nameIn(context)) !== true,
       holdTeams: async (_, agentIds) => new Map([...(options.teams ?? [])].filter(([id]) => agentIds.includes(id))),
     },
   });

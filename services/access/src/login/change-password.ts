@@ -12,7 +12,7 @@ import { deleteSessionsOf } from "./session-store.ts";
 
 /**
  * Gives the caller another password and ends all it is logged in with, except what it calls with. Errors: PASSWORD_NONE,
- * PASSWORD_WRONG, PASSWORD_WEAK, LOGIN_LIMITED, LOGIN_BUSY.
+ * RIGHT_MISSING for a token with scopes, PASSWORD_WRONG, PASSWORD_WEAK, LOGIN_LIMITED, LOGIN_BUSY.
  */
 export async function changePassword(
   parts: LoginParts,
@@ -24,6 +24,11 @@ export async function changePassword(
   if ((await readPasswordHash(parts.database, memberId)) === undefined) {
     throw failedPrecondition("PASSWORD_NONE", "you do not log in with a password", {
       hint: "Who logs in with a provider of identities changes it there.",
+    });
+  }
+  if (credential.kind === "token" && !credential.login) {
+    throw permissionDenied("RIGHT_MISSING", "a token with scopes does not change the password of a person", {
+      hint: "Log in with `hermit login` first.",
     });
   }
   checkPassword(passwords.next, memberId);

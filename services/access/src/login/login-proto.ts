@@ -4,14 +4,16 @@ import { IdentitySchema, type Identity } from "@openhermit/protocol/access/v1/lo
 import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import type { DirectoryContent } from "../directory/directory-content.ts";
 import type { Principal, SubjectRef } from "../principal.ts";
+import { effectiveRole } from "../rights/decide.ts";
 import { formatScope } from "../rights/scope.ts";
 
 /** Who a principal is. */
-export function toIdentity(directory: DirectoryContent, { subject, credential }: Principal): Identity {
+export function toIdentity(directory: DirectoryContent, principal: Principal): Identity {
+  const { subject, credential } = principal;
   return create(IdentitySchema, {
     subject,
     displayName: displayNameOf(directory, subject),
-    role: directory.roleOf(subject),
+    role: effectiveRole({ directory }, principal),
     teamIds: [...directory.teamsOf(subject)].toSorted(),
     ...credentialOf(credential),
   });

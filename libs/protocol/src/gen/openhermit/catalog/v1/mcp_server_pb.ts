@@ -126,6 +126,7 @@ export type StdioTransport = Message<"openhermit.catalog.v1.StdioTransport"> & {
 
   /**
    * Its environment, on top of PATH, HOME, LANG and TMPDIR. Nothing else of the sidecar's environment is passed on.
+   * In an answer to whoever may not change the server the values are empty.
    *
    * @generated from field: map<string, string> env = 3;
    */
@@ -146,14 +147,14 @@ export const StdioTransportSchema: GenMessage<StdioTransport> = /*@__PURE__*/
  */
 export type HttpTransport = Message<"openhermit.catalog.v1.HttpTransport"> & {
   /**
-   * An http or https URL.
+   * An http or https URL. In an answer to whoever may not change the server it has neither password nor query.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * Headers sent with each request.
+   * Headers sent with each request. In an answer to whoever may not change the server the values are empty.
    *
    * @generated from field: map<string, string> headers = 2;
    */
