@@ -17,6 +17,7 @@ import { createHealthService, healthMigrations, type HealthService } from "@open
 import { createManifestService } from "@openhermit/manifest-service";
 import { createMeshService, meshMigrations, type MeshService } from "@openhermit/mesh-service";
 import type { Database, DatabaseStatus, MigrationSet } from "@openhermit/postgres";
+import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import { createSessionsService, sessionsMigrations } from "@openhermit/sessions-service";
 import type { Log, Telemetry } from "@openhermit/telemetry";
 
@@ -150,6 +151,8 @@ export function wireServices(options: WireOptions): Services {
   });
   const mesh = createMeshService({
     ...parts("mesh"),
+    auditOfSidecar: (context, id) =>
+      access.recordChanges({ ...actorOf(context), subject: { kind: SubjectKind.SIDECAR, id } }),
     gatewayId,
     ports: {
       compileSnapshots: (agentIds) => compileSnapshots({ fleet, catalog }, agentIds),

@@ -68,7 +68,9 @@ describe("the team of an agent", () => {
     // A grant lifts nobody into a team.
     await expect(move(fleet.as("gus"), "one", "")).rejects.toThrow("TEAM_NOT_YOURS");
     await move(bob, "one", "");
-    await move(ann, "one", "red");
+    // Everybody's agent is nobody's to take.
+    await expect(move(ann, "one", "red")).rejects.toThrow("TEAM_NOT_YOURS");
+    await move(fleet.client, "one", "red");
     await expect(move(fleet.client, "one", "green")).rejects.toThrow("TEAM_NOT_FOUND");
     expect((await fleet.agent("one")).team).toBe("red");
   });
@@ -179,15 +181,15 @@ describe("two gateways", () => {
     await other.fleet.close();
   });
 
-  it("move one agent at once, and both moves are by hands in both teams", async () => {
+  it("move one agent at once, and each move is judged by where the agent is then", async () => {
     const other = makeFleet({ database: store.database, people: PEOPLE, teams: TEAMS });
-    await add(ann, "one");
-    const answers = await Promise.all([said(move(ann, "one", "red")), said(move(other.as("bob"), "one", "blue"))]);
-    // The second to come finds the agent in a team that is not its own.
+    await add(ann, "one", "red");
+    const answers = await Promise.all([said(move(ann, "one", "")), said(move(other.as("eve"), "one", "blue"))]);
+    // The second to come finds the agent in a team that is not its own, or to be everybody's.
     expect(answers.filter((answer) => answer === "nothing")).toHaveLength(1);
-    expect(answers.join()).toContain("AGENT_NOT_FOUND");
+    expect(answers.join()).toMatch(answers[0] === "nothing" ? /TEAM_NOT_YOURS/ : /AGENT_NOT_FOUND/);
     const { team } = await fleet.agent("one");
-    expect(team).toBe(answers[0] === "nothing" ? "red" : "blue");
+    expect(team).toBe(answers[0] === "nothing" ? "" : "blue");
     await other.fleet.close();
   });
 

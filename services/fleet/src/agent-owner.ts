@@ -39,7 +39,15 @@ export function creationProblem(author: ChangeAuthor, agent: OwnedAgent): MeshEr
 
 /** Why the caller may not give the agent to another team; undefined if it may, or the team stays. */
 export function moveProblem(author: ChangeAuthor, before: OwnedAgent, after: OwnedAgent): MeshError | undefined {
-  return before.team === after.team ? undefined : ownerProblem(author, after.id, [before.team, after.team]);
+  if (before.team === after.team) return undefined;
+  // Whoever gives everybody's agent to one team takes it from all the others.
+  if (before.team === "" && !reachOf(author.caller).all) {
+    return permissionDenied("TEAM_NOT_YOURS", `agent "${after.id}" is everybody's: only admins give it to a team`, {
+      hint: "Ask an admin, or make an agent for the team.",
+      fields: { agent_id: after.id, team: after.team },
+    });
+  }
+  return ownerProblem(author, after.id, [before.team, after.team]);
 }
 
 /**

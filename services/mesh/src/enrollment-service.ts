@@ -24,6 +24,7 @@ export function createEnrollmentService(options: {
   enrollment: Enrollment;
   caller(context: HandlerContext): Caller;
   audit(context: HandlerContext): RecordChanges;
+  auditOfSidecar(context: HandlerContext, sidecarId: string): RecordChanges;
   /** Throws a MeshError unless the agents are in reach and somebody else than the gateway starts their sidecars. */
   mayJoinExternally(agentIds: readonly string[], reach: Reach): Promise<void>;
 }): ServiceImpl<typeof EnrollmentService> {
@@ -44,8 +45,8 @@ export function createEnrollmentService(options: {
     },
 
     async join(request, context) {
-      const record = options.audit(context);
-      const { sidecarId, agentIds } = await enrollment.join(request.joinToken, proofOf(request.proof), record);
+      const recordOf = (joined: string) => options.auditOfSidecar(context, joined);
+      const { sidecarId, agentIds } = await enrollment.join(request.joinToken, proofOf(request.proof), recordOf);
       return create(JoinResponseSchema, { sidecarId, agentIds });
     },
 

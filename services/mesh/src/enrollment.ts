@@ -56,7 +56,7 @@ export interface Enrollment {
   /** A nonce for one proof within 60 seconds. */
   makeNonce(): Promise<string>;
   /** Registers a key, recorded. Throws unauthenticated for a token or proof that is wrong, used or too old. */
-  join(joinToken: string, proof: Proof, record: RecordChanges): Promise<EnrolledSidecar>;
+  join(joinToken: string, proof: Proof, recordOf: (sidecarId: string) => RecordChanges): Promise<EnrolledSidecar>;
   /** Trades a proof for an access token. Throws unauthenticated for a wrong proof and an unknown or revoked key. */
   issueToken(proof: Proof): Promise<{ accessToken: string; lifetimeMs: number }>;
   /** Undefined when the token is not valid now. No statement, once key and sidecar are known. */
@@ -129,14 +129,15 @@ export function createEnrollment(options: {
 
     makeNonce: () => makeNonce(keys),
 
-    async join(joinToken, proof, record) {
+    async join(joinToken, proof, recordOf) {
       const nonce = await check(proof, "join");
       const tokenHash = hashJoinToken(joinToken);
       try {
         const joined = await database.transaction(async (tx) => {
           const sidecar = await consumeJoinToken(tx, { tokenHash, publicKey: proof.publicKey, nonce });
           if (sidecar === undefined) throw joinTokenRefused();
-          await record(tx, [sidecarChange("sidecars.join", sidecar.sidecarId, sidecar.agentIds)]);
+          const change = sidecarChange("sidecars.join", sidecar.sidecarId, sidecar.agentIds);
+          await recordOf(sidecar.sidecarId)(tx, [change]);
           return sidecar;
         });
         identities.forget(joined.sidecarId);

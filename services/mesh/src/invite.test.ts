@@ -115,7 +115,7 @@ test("an invite and a join are recorded, once each, and the token stands in no r
   const target = { targetType: "sidecar", targetId: "pool", fields };
   expect(gateway.trail).toEqual([
     { by: "member:ann", action: "sidecars.invite", ...target },
-    { by: "anonymous", action: "sidecars.join", ...target },
+    { by: "sidecar:pool", action: "sidecars.join", ...target },
   ]);
   const secret = joinToken.slice(8);
   expect(JSON.stringify([gateway.trail, gateway.log.records()])).not.toContain(secret);

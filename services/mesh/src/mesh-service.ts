@@ -37,8 +37,10 @@ export interface MeshServiceOptions {
   /** A name of this gateway process that no other has. */
   gatewayId: string;
   caller(context: HandlerContext): Caller;
-  /** Writes what a call changes into the audit trail; also for calls without a credential. */
+  /** Writes what a call changes into the audit trail. */
   audit(context: HandlerContext): RecordChanges;
+  /** The same for a sidecar that has proved who it is with the call itself. */
+  auditOfSidecar(context: HandlerContext, sidecarId: string): RecordChanges;
   ports: MeshPorts;
   /** How often sidecars are pinged, in milliseconds. Default 5,000. */
   heartbeatMs?: number;
@@ -149,6 +151,7 @@ export function createMeshService(options: MeshServiceOptions): MeshService {
           enrollment,
           caller,
           audit: (context) => options.audit(context),
+          auditOfSidecar: (context, sidecarId) => options.auditOfSidecar(context, sidecarId),
           mayJoinExternally: (agentIds, reach) => ports.mayJoinExternally(agentIds, reach),
         }),
       );

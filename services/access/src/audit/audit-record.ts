@@ -38,7 +38,7 @@ export function changeRecord(actor: Actor, change: Change): NewRecord {
     targetId: name(change.targetId),
     outcome: AuditOutcome.DONE,
     reason: "",
-    fields: harmlessFields(change.fields ?? []),
+    fields: harmlessFields((change.fields ?? []).filter(({ before, after }) => before !== after)),
     count: 1,
   };
 }

@@ -68,7 +68,7 @@ export async function inviteMember(
   const code = await newInvite(tx, id, author);
   const fields = [
     { path: "role", before: "", after: roleName(role) },
-    ...(teamIds.length === 0 ? [] : [{ path: "team_ids", before: "", after: teamIds.join(", ") }]),
+    ...(teamIds.length === 0 ? [] : [{ path: "teamIds", before: "", after: teamIds.join(", ") }]),
   ];
   await author.record(tx, [memberChange("members.invite", id, fields)]);
   await announce(tx, [{ kind: "directory" }]);
@@ -228,7 +228,7 @@ function stateAfter(member: StoredMember, asked: MemberState): MemberState {
 
 function changedFields(before: MemberTraits, after: MemberTraits): FieldChange[] {
   const all = [
-    { path: "display_name", before: before.displayName, after: after.displayName },
+    { path: "displayName", before: before.displayName, after: after.displayName },
     { path: "role", before: roleName(before.role), after: roleName(after.role) },
     { path: "state", before: stateName(before.state), after: stateName(after.state) },
   ];

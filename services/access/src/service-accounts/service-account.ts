@@ -77,7 +77,7 @@ export function wantedTraits(
 /** What differs, for the audit trail. */
 export function changedTraits(before: ServiceAccountTraits | undefined, after: ServiceAccountTraits): FieldChange[] {
   const all: FieldChange[] = [
-    { path: "display_name", before: before?.displayName ?? "", after: after.displayName },
+    { path: "displayName", before: before?.displayName ?? "", after: after.displayName },
     { path: "role", before: before === undefined ? "" : roleName(before.role), after: roleName(after.role) },
     { path: "disabled", before: String(before?.disabled ?? false), after: String(after.disabled) },
   ];

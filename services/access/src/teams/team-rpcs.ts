@@ -94,7 +94,7 @@ export function createTeamRpcs(options: TeamRpcOptions): ServiceImpl<typeof Team
       const displayName = name.trim() === "" ? id : name.trim();
       const team = await change(context, id, async (tx) => {
         if (!(await insertTeam(tx, id, displayName))) throw teamExists(id);
-        return { action: "teams.create", fields: [{ path: "display_name", before: "", after: displayName }] };
+        return { action: "teams.create", fields: [{ path: "displayName", before: "", after: displayName }] };
       });
       return team === undefined ? {} : { team: toMessage(team, ownedAgents()) };
     },
@@ -126,7 +126,7 @@ export function createTeamRpcs(options: TeamRpcOptions): ServiceImpl<typeof Team
         const count = ownedAgents().get(teamId) ?? 0;
         if (count > 0) throw teamOwnsAgents(teamId, count);
         await deleteTeam(tx, teamId);
-        return { action: "teams.delete", fields: [{ path: "display_name", before: team.displayName, after: "" }] };
+        return { action: "teams.delete", fields: [{ path: "displayName", before: team.displayName, after: "" }] };
       });
       return {};
     },

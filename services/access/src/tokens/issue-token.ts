@@ -73,7 +73,7 @@ export async function issueToken(
           { path: "name", before: "", after: name },
           { path: "subject", before: "", after: subjectName(subject) },
           { path: "scopes", before: "", after: texts.join(" ") },
-          { path: "expire_time", before: "", after: expireTime.toISOString() },
+          { path: "expireTime", before: "", after: expireTime.toISOString() },
         ],
       },
     ]);

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { callerName, type Caller, type Change } from "@openhermit/caller";
+import { callerName, type Caller, type Change, type RecordChanges } from "@openhermit/caller";
 import { MeshError, unauthenticated, type ErrorCode } from "@openhermit/errors";
 import { sql, type Database } from "@openhermit/postgres";
 import { SnapshotSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
@@ -156,17 +156,20 @@ export async function startTestGateway(options: {
   const { database, gatewayId = "gateway-a", heartbeatMs = 5000, leaseMs = 20_000 } = options;
   const log = testLog();
   const neighbours = createNeighbours();
+  const recordAs =
+    (by: string): RecordChanges =>
+    async (tx, changes) => {
+      // A statement of the transaction, as a trail writes one.
+      await tx.query(sql`SELECT`);
+      trail.push(...changes.map((change) => ({ ...change, by })));
+    };
   const mesh = createMeshService({
     database,
     log,
     gatewayId,
     caller: (context) => context.values.get(CALLER),
-    audit: (context) => async (tx, changes) => {
-      // A statement of the transaction, as a trail writes one.
-      await tx.query(sql`SELECT`);
-      const by = callerName(context.values.get(CALLER));
-      trail.push(...changes.map((change) => ({ ...change, by })));
-    },
+    audit: (context) => recordAs(callerName(context.values.get(CALLER))),
+    auditOfSidecar: (_, sidecarId) => recordAs(`sidecar:${sidecarId}`),
     ports: { ...neighbours.ports, ...options.ports },
     heartbeatMs,
     leaseMs,

@@ -88,7 +88,8 @@ export type Agent = Message<"openhermit.fleet.v1.Agent"> & {
 
   /**
    * The team that owns the agent: nobody else sees it, except admins, owners and who holds a grant. Empty: it is
-   * everybody's. Only admins and members of both teams move an agent. NOT_FOUND for a team that does not exist.
+   * everybody's. Members of both teams move an agent, and admins; everybody's agent is given to a team by admins alone.
+   * NOT_FOUND for a team that does not exist.
    *
    * @generated from field: string team = 10;
    */
