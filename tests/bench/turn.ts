@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Agent, request as httpRequest } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
@@ -199,7 +201,8 @@ const METRICS_AGE_MS = 1100;
 /** How many statements the gateway has sent, from its own metrics. */
 async function statementCount(fleet: RunningFleet): Promise<number> {
   await pause(METRICS_AGE_MS);
-  const text = await (await fetch(`${fleet.url}/metrics`)).text();
+  const token = readFileSync(join(fleet.home, "operator-token"), "utf8").trim();
+  const text = await (await fetch(`${fleet.url}/metrics`, { headers: { authorization: `Bearer ${token}` } })).text();
   const line = /^openhermit_database_statements_total(?:\{[^}]*\})? (\S+)/m.exec(text);
   if (line === null) throw new Error("the gateway's metrics do not count statements");
   return Number(line[1]);

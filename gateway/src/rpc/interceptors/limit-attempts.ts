@@ -11,17 +11,15 @@ import { peerKey } from "../call-context.ts";
  * what is right is never refused for what others at the address tried. All sidecars of a host share one.
  */
 export function limitAttempts(rules: AccessRules, limits: Pick<AttemptLimits, "admit" | "failed">): Interceptor {
-  return (next) => async (request) => {
-    try {
-      return await next(request);
-    } catch (error) {
-      const isPublic = rules.of(request.method)?.audience === Audience.PUBLIC;
-      const kind = isPublic && isFailedAttempt(error) ? attemptKind(request.method) : undefined;
+  return (next) => (request) => {
+    if (rules.of(request.method)?.audience !== Audience.PUBLIC) return next(request);
+    return next(request).catch((error: unknown) => {
+      const kind = isFailedAttempt(error) ? attemptKind(request.method) : undefined;
       if (kind === undefined) throw error;
       const address = request.contextValues.get(peerKey);
       const limited = limits.admit(kind, address);
       limits.failed(kind, address);
       throw limited ?? error;
-    }
+    });
   };
 }
