@@ -6,6 +6,7 @@ import { errorPage } from "./error-page.ts";
 import { formField, hiddenField } from "./form-field.ts";
 import { html } from "./html.ts";
 import { card } from "./layout.ts";
+import { newMemberFields } from "./new-member-fields.ts";
 import { roleWord } from "./role-word.ts";
 import { wrongFields, type WrongFields } from "./wrong-fields.ts";
 import { isReason, sendPage, type PageRoutes, type WebContext } from "./web-context.ts";
@@ -91,26 +92,7 @@ function sendInvite(
         maxLength: 63,
         readOnly: true,
       })}
-      ${formField({
-        name: "display_name",
-        label: "Name",
-        value: displayName,
-        autocomplete: "name",
-        maxLength: 120,
-        optional: true,
-        error: wrong["display_name"],
-      })}
-      ${formField({
-        name: "password",
-        label: "Password",
-        type: "password",
-        autocomplete: "new-password",
-        hint: "At least 12 characters. A sentence is fine.",
-        minLength: 12,
-        maxLength: 256,
-        error: wrong["password"],
-        focus: true,
-      })}
+      ${newMemberFields(displayName, wrong, true)}
       <button type="submit">Join</button>
     </form>`;
   return sendPage(request, reply, { title: "Invite", body: card("Join this fleet", body) }, view.status);

@@ -5,6 +5,7 @@ import { errorPage } from "./error-page.ts";
 import { formAlert, formField, hiddenField } from "./form-field.ts";
 import { html } from "./html.ts";
 import { card } from "./layout.ts";
+import { newMemberFields } from "./new-member-fields.ts";
 import { wrongFields, type WrongFields } from "./wrong-fields.ts";
 import { isReason, sendPage, type PageRoutes, type WebContext } from "./web-context.ts";
 import { attemptOf, sentField, urlParameter } from "./web-request.ts";
@@ -100,26 +101,7 @@ function sendSetup(web: WebContext, request: FastifyRequest, reply: FastifyReply
         error: wrong["member_id"],
         focus: code !== "" && wrong["password"] === undefined,
       })}
-      ${formField({
-        name: "display_name",
-        label: "Name",
-        value: displayName,
-        autocomplete: "name",
-        maxLength: 120,
-        optional: true,
-        error: wrong["display_name"],
-      })}
-      ${formField({
-        name: "password",
-        label: "Password",
-        type: "password",
-        autocomplete: "new-password",
-        hint: "At least 12 characters. A sentence is fine.",
-        minLength: 12,
-        maxLength: 256,
-        error: wrong["password"],
-        focus: code !== "" && wrong["password"] !== undefined,
-      })}
+      ${newMemberFields(displayName, wrong, code !== "" && wrong["password"] !== undefined)}
       <button type="submit">Become the owner</button>
     </form>`;
   return sendPage(request, reply, { title: "Set up", body: card("Set up this fleet", body) }, view.status);
