@@ -41,10 +41,4 @@ describe("operator token", () => {
     await writeFile(path, "ohm_mangled\n");
     await expect(openOperatorToken(home.path)).rejects.toMatchObject({ reason: "OPERATOR_TOKEN_BROKEN" });
   });
-
-  test("gives a different key for each purpose", async () => {
-    const token = await openOperatorToken(home.path);
-    expect(token.deriveKey("a")).toEqual(token.deriveKey("a"));
-    expect(token.deriveKey("a")).not.toEqual(token.deriveKey("b"));
-  });
 });

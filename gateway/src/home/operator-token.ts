@@ -11,8 +11,6 @@ export interface OperatorToken {
   readonly path: string;
   /** Whether the text is the token; takes the same time for every text of its length. */
   matches(text: string): boolean;
-  /** A key made of the token, for one purpose. Another purpose gives another key. */
-  deriveKey(purpose: string): Uint8Array;
 }
 
 /**
@@ -26,7 +24,6 @@ export async function openOperatorToken(home: string): Promise<OperatorToken> {
   return {
     path,
     matches: (text) => isToken(text) && timingSafeEqual(sha256(text), digest),
-    deriveKey: (purpose) => createHash("sha256").update(`${purpose}\n${token}`).digest(),
   };
 }
 
