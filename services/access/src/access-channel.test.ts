@@ -1,6 +1,7 @@
 import { waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ACCESS_CHANNEL, announce, decodeNotice, type AccessNotice } from "./access-channel.ts";
+import { announce } from "./access-channel-store.ts";
+import { ACCESS_CHANNEL, decodeNotice, type AccessNotice } from "./access-channel.ts";
 import { accessDatabase } from "./test/access-database.ts";
 
 let store: TestDatabase;

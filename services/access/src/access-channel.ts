@@ -1,5 +1,3 @@
-import { sql, type Queryable } from "@openhermit/postgres";
-
 /** The channel on which changes of access reach every gateway. */
 export const ACCESS_CHANNEL = "openhermit_access";
 
@@ -12,15 +10,6 @@ export type AccessNotice =
   /** A browser session ended. */
   | { kind: "session"; sessionId: string };
 
-/** Tells every gateway, when the transaction commits. Nothing for none; alike ones are told once. */
-export async function announce(tx: Queryable, notices: readonly AccessNotice[]): Promise<void> {
-  if (notices.length === 0) return;
-  const payloads = notices.map(encodeNotice);
-  await tx.query(
-    sql`SELECT pg_notify(${ACCESS_CHANNEL}, payload) FROM unnest(${[...new Set(payloads)]}::text[]) AS payload`,
-  );
-}
-
 /** Reads a payload; undefined for one of a newer gateway. */
 export function decodeNotice(payload: string): AccessNotice | undefined {
   const [kind, id] = payload.split(" ");
@@ -31,7 +20,8 @@ export function decodeNotice(payload: string): AccessNotice | undefined {
   return undefined;
 }
 
-function encodeNotice(notice: AccessNotice): string {
+/** The payload of a notice. */
+export function encodeNotice(notice: AccessNotice): string {
   switch (notice.kind) {
     case "directory":
       return notice.kind;

@@ -4,7 +4,7 @@ import { MemberService } from "@openhermit/protocol/access/v1/member_service";
 import { Role } from "@openhermit/protocol/access/v1/subject";
 import { waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { announce } from "./access-channel.ts";
+import { announce } from "./access-channel-store.ts";
 import { accessDatabase, clearAccess, member, storeMember, storeTeam } from "./test/access-database.ts";
 import { browser, operator, startAccess, tellAll, type AccessFixture } from "./test/access-fixture.ts";
 

@@ -1,7 +1,7 @@
 import type { RecordChanges } from "@openhermit/caller";
 import type { Database } from "@openhermit/postgres";
-import { announce } from "../access-channel.ts";
-import { lockAccess } from "../access-lock.ts";
+import { announce } from "../access-channel-store.ts";
+import { lockAccess } from "../access-lock-store.ts";
 import { deleteGrantsOn } from "./grant-store.ts";
 import { grantName } from "./grant.ts";
 

@@ -8,7 +8,7 @@ import { GrantSchema, type Grant } from "@openhermit/protocol/access/v1/grant";
 import type { GrantService } from "@openhermit/protocol/access/v1/grant_service";
 import { Role, SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import { principalOf, subjectName } from "../access-call.ts";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import { SLUG, type AccessRpcOptions } from "../access-rpc-options.ts";
 import { checkSubjectExists, subjectFrom } from "../directory/check-subject.ts";
 import { adminTransaction } from "../rights/admin-transaction.ts";

@@ -1,6 +1,6 @@
 import { MemberState } from "@openhermit/protocol/access/v1/member";
 import type { Queryable } from "@openhermit/postgres";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import type { Attempt } from "../access-ports.ts";
 import { memberChange, sessionNotice, subjectOf } from "../members/change-member.ts";
 import { isStillInvited } from "../members/inviter.ts";

@@ -1,6 +1,6 @@
 import { failedPrecondition, permissionDenied } from "@openhermit/errors";
 import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import { memberChange, sessionNotice } from "../members/change-member.ts";
 import { readPasswordHash, writePassword } from "../members/member-store.ts";
 import type { Actor, Principal } from "../principal.ts";

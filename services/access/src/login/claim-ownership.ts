@@ -2,7 +2,7 @@ import { alreadyExists, failedPrecondition, type MeshError } from "@openhermit/e
 import type { Queryable } from "@openhermit/postgres";
 import { MemberState } from "@openhermit/protocol/access/v1/member";
 import { Role } from "@openhermit/protocol/access/v1/subject";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import type { Attempt, NewCode } from "../access-ports.ts";
 import { memberChange, subjectOf } from "../members/change-member.ts";
 import { displayNameOf, isMemberId, memberIdInvalid } from "../members/member.ts";

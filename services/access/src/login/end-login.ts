@@ -1,6 +1,6 @@
 import { failedPrecondition } from "@openhermit/errors";
 import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import { sessionNotice } from "../members/change-member.ts";
 import type { Actor, Principal } from "../principal.ts";
 import { revokeTokens } from "../tokens/revoke-tokens.ts";

@@ -1,7 +1,7 @@
 import { MemberState } from "@openhermit/protocol/access/v1/member";
 import { Role } from "@openhermit/protocol/access/v1/subject";
 import type { Queryable } from "@openhermit/postgres";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import type { Attempt, ExternalIdentity, NewSession } from "../access-ports.ts";
 import { applyTraits, memberChange, subjectOf } from "../members/change-member.ts";
 import { displayNameOf, isActiveOwner, isMemberId, roleName, type StoredMember } from "../members/member.ts";

@@ -1,5 +1,5 @@
 import type { Database, Queryable } from "@openhermit/postgres";
-import { lockAccess } from "../access-lock.ts";
+import { lockAccess } from "../access-lock-store.ts";
 import type { LoginOptions } from "./login-options.ts";
 import { createLoginLimits, type LoginLimits } from "./login-limits.ts";
 import { createPasswordHasher, type PasswordHasher } from "./password-hasher.ts";

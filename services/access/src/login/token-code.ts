@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { failedPrecondition, invalidArgument, permissionDenied } from "@openhermit/errors";
 import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
-import { lockAccess } from "../access-lock.ts";
+import { lockAccess } from "../access-lock-store.ts";
 import type { NewCode } from "../access-ports.ts";
 import type { Actor, Principal } from "../principal.ts";
 import type { LoginParts } from "./login-parts.ts";

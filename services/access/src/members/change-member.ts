@@ -4,7 +4,7 @@ import { alreadyExists, failedPrecondition, invalidArgument, notFound } from "@o
 import type { Queryable } from "@openhermit/postgres";
 import { MemberState, type Member } from "@openhermit/protocol/access/v1/member";
 import { Role, SubjectKind } from "@openhermit/protocol/access/v1/subject";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import type { NewCode } from "../access-ports.ts";
 import { forgetAddresses } from "../login/known-address-store.ts";
 import { CodeKind } from "../login/one-time-code.ts";

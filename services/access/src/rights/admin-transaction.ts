@@ -2,7 +2,7 @@ import { permissionDenied } from "@openhermit/errors";
 import type { Database, Queryable } from "@openhermit/postgres";
 import { Role } from "@openhermit/protocol/access/v1/subject";
 import { subjectName } from "../access-call.ts";
-import { lockAccess } from "../access-lock.ts";
+import { lockAccess } from "../access-lock-store.ts";
 import { readRole } from "../members/member-store.ts";
 import type { Principal } from "../principal.ts";
 import { roleName } from "./role-name.ts";

@@ -8,7 +8,7 @@ import { ServiceAccountSchema, type ServiceAccount } from "@openhermit/protocol/
 import type { ServiceAccountService } from "@openhermit/protocol/access/v1/service_account_service";
 import { SubjectKind, type Role } from "@openhermit/protocol/access/v1/subject";
 import { principalOf, subjectName } from "../access-call.ts";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import { SLUG, type AccessRpcOptions } from "../access-rpc-options.ts";
 import { adminTransaction, checkRoleWithin } from "../rights/admin-transaction.ts";
 import { roleName } from "../rights/role-name.ts";

@@ -8,7 +8,7 @@ import { Role, SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import { TeamSchema, type Team } from "@openhermit/protocol/access/v1/team";
 import type { TeamService } from "@openhermit/protocol/access/v1/team_service";
 import { principalOf, subjectName } from "../access-call.ts";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import { SLUG, type AccessRpcOptions } from "../access-rpc-options.ts";
 import { checkSubjectExists, subjectFrom } from "../directory/check-subject.ts";
 import { adminTransaction } from "../rights/admin-transaction.ts";

@@ -17,7 +17,7 @@ import { TokenService } from "@openhermit/protocol/access/v1/token_service";
 import { testLog, waitFor, type TestLog } from "@openhermit/testing";
 import type { AccessService, ScopedMethod } from "../access-ports.ts";
 import { createAccessService } from "../access-service.ts";
-import { announce } from "../access-channel.ts";
+import { announce } from "../access-channel-store.ts";
 import { LOCAL_OPERATOR, storeTeam } from "./access-database.ts";
 import type { Actor, Principal, SubjectRef } from "../principal.ts";
 

@@ -3,7 +3,7 @@ import { resourceExhausted, unauthenticated } from "@openhermit/errors";
 import { newToken } from "@openhermit/ids";
 import type { Database, Queryable } from "@openhermit/postgres";
 import { subjectName } from "../access-call.ts";
-import { lockAccess } from "../access-lock.ts";
+import { lockAccess } from "../access-lock-store.ts";
 import type { Principal, Scope, SubjectRef } from "../principal.ts";
 import { formatScope } from "../rights/scope.ts";
 import { countLiveTokens, insertToken, readToken } from "./token-store.ts";

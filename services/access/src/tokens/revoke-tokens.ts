@@ -1,6 +1,6 @@
 import type { Queryable } from "@openhermit/postgres";
-import { announce } from "../access-channel.ts";
-import { lockAccess } from "../access-lock.ts";
+import { announce } from "../access-channel-store.ts";
+import { lockAccess } from "../access-lock-store.ts";
 import type { SubjectRef } from "../principal.ts";
 import { readAccessorsOf, revokeTokenTrees } from "./token-store.ts";
 
