@@ -1,8 +1,9 @@
+import { agentNotFound } from "@openhermit/caller";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey } from "@connectrpc/connect";
 import { subjectName, type Decision, type Principal } from "@openhermit/access-service";
 import type { Caller, Reach } from "@openhermit/caller";
-import { notFound, permissionDenied, unauthenticated, type MeshError } from "@openhermit/errors";
+import { permissionDenied, unauthenticated, type MeshError } from "@openhermit/errors";
 import { AgentBinding } from "@openhermit/protocol/common/v1/access";
 
 import type { AccessPolicy } from "./access-policy.ts";
@@ -144,14 +145,6 @@ class PrincipalCall implements CallAccess {
       hint: "log in again with `hermit login`",
     });
   }
-}
-
-// Word for word what fleet and sessions say of an agent that does not exist.
-function agentNotFound(agentId: string): MeshError {
-  return notFound("AGENT_NOT_FOUND", `agent "${agentId}" does not exist`, {
-    hint: "List the agents for their ids.",
-    fields: { agent_id: agentId },
-  });
 }
 
 // Whoever did not log in, the holder of the operator token and a program, always counts as there.

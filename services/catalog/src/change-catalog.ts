@@ -1,5 +1,5 @@
 import { equals } from "@bufbuild/protobuf";
-import { reachOf, type Change, type Reach } from "@openhermit/caller";
+import { agentNotFound, reachOf, type Change, type Reach } from "@openhermit/caller";
 import { conflict } from "@openhermit/errors";
 import type { Database, Queryable } from "@openhermit/postgres";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
@@ -22,7 +22,7 @@ import {
   unassignAgent,
   writeServer,
 } from "./mcp-server-store.ts";
-import { agentNotFound, assignmentRefused, isVisible, isWholeVisible, mayAssign, type Owners } from "./server-reach.ts";
+import { assignmentRefused, isVisible, isWholeVisible, mayAssign, type Owners } from "./server-reach.ts";
 
 /** Creates or replaces one server; the same server again changes nothing. */
 export async function putServer(

@@ -1,5 +1,5 @@
 import type { Reach } from "@openhermit/caller";
-import { notFound, permissionDenied, type MeshError } from "@openhermit/errors";
+import { permissionDenied, type MeshError } from "@openhermit/errors";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { EVERY_AGENT } from "./mcp-server.ts";
 
@@ -33,14 +33,6 @@ export function visibleServer(reach: Reach, server: McpServer): McpServer {
 /** Whether the caller may change what all these assignments mean: each agent is in reach, and for `*` all there are. */
 export function mayAssign(reach: Reach, agents: readonly string[], owners: Owners): boolean {
   return agents.every((id) => (id === EVERY_AGENT ? reach.all : reach.has(id, owners.get(id))));
-}
-
-/** The error for an agent that does not exist, or is out of reach. */
-export function agentNotFound(id: string): MeshError {
-  return notFound("AGENT_NOT_FOUND", `agent "${id}" does not exist`, {
-    hint: "List the agents for their ids.",
-    fields: { agent_id: id },
-  });
 }
 
 /** The error for a server that may be seen and not changed. */

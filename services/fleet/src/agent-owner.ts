@@ -1,6 +1,5 @@
-import { reachOf, type Caller, type RecordChanges } from "@openhermit/caller";
+import { agentNotFound, reachOf, type Caller, type RecordChanges } from "@openhermit/caller";
 import { notFound, permissionDenied, type MeshError } from "@openhermit/errors";
-import { agentNotFound } from "./agent.ts";
 
 /** Who asks for a change of the fleet, what is asked about them, and where the change is recorded. */
 export interface ChangeAuthor {

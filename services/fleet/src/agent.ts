@@ -1,14 +1,7 @@
 import { clone, create, equals, toBinary, type MessageShape } from "@bufbuild/protobuf";
 import { durationFromMs, type FieldMask } from "@bufbuild/protobuf/wkt";
 import { createHash } from "node:crypto";
-import {
-  alreadyExists,
-  conflict,
-  failedPrecondition,
-  invalidArgument,
-  notFound,
-  type MeshError,
-} from "@openhermit/errors";
+import { alreadyExists, conflict, failedPrecondition, invalidArgument, type MeshError } from "@openhermit/errors";
 import { isAgentId } from "@openhermit/ids";
 import {
   AgentSchema,
@@ -217,14 +210,6 @@ export function checkEtag(agent: StoredAgent, etag: string): void {
   throw conflict("AGENT_CHANGED", `agent "${agent.id}" was changed by somebody else in between`, {
     hint: "Read it again, then repeat the change.",
     fields: { agent_id: agent.id },
-  });
-}
-
-/** The error for an agent that does not exist. */
-export function agentNotFound(id: string): MeshError {
-  return notFound("AGENT_NOT_FOUND", `agent "${id}" does not exist`, {
-    hint: "List the agents for their ids.",
-    fields: { agent_id: id },
   });
 }
 

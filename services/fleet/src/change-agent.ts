@@ -1,11 +1,10 @@
-import type { Change } from "@openhermit/caller";
+import { agentNotFound, type Change } from "@openhermit/caller";
 import { invalidArgument, type MeshError } from "@openhermit/errors";
 import type { Database, Queryable } from "@openhermit/postgres";
 import { DesiredState, type Agent, type Provider } from "@openhermit/protocol/fleet/v1/agent";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import {
   agentExists,
-  agentNotFound,
   checkEtag,
   checkRestartable,
   desiredAgent,

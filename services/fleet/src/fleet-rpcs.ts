@@ -1,12 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { callerName, reachOf, type Caller, type RecordChanges } from "@openhermit/caller";
+import { agentNotFound, callerName, reachOf, type Caller, type RecordChanges } from "@openhermit/caller";
 import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
 import type { Database } from "@openhermit/postgres";
 import { AgentSchema, DesiredState, Launcher, ProviderSchema, type Agent } from "@openhermit/protocol/fleet/v1/agent";
 import type { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import type { Log } from "@openhermit/telemetry";
-import { agentNotFound } from "./agent.ts";
 import { checkReach, reaches, type ChangeAuthor } from "./agent-owner.ts";
 import { toAgentMessage } from "./agent-proto.ts";
 import { listObservedAgents, readObservedAgent } from "./agent-store.ts";

@@ -1,3 +1,4 @@
+import { agentNotFound } from "@openhermit/caller";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { newUuidV7 } from "@openhermit/ids";
@@ -5,7 +6,7 @@ import type { MigrationSet, Subscription } from "@openhermit/postgres";
 import { DesiredState, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService as FleetRpc } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { createPeriodicTask, type PeriodicTask } from "@openhermit/reconcile";
-import { agentNotFound, checkJoinable, effectiveSpec, providerOf } from "./agent.ts";
+import { checkJoinable, effectiveSpec, providerOf } from "./agent.ts";
 import { createAgentDirectory, type AgentDirectory } from "./agent-directory.ts";
 import { observedState } from "./agent-status.ts";
 import { holdTeams, listObservedAgents, readAgents, readRevisedAgents, readTeams } from "./agent-store.ts";

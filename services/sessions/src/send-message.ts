@@ -1,3 +1,4 @@
+import { agentNotFound } from "@openhermit/caller";
 import { isUuid, newSessionId, newTurnId } from "@openhermit/ids";
 import type { Database } from "@openhermit/postgres";
 import { DisconnectPolicy, type TurnEvent } from "@openhermit/protocol/sessions/v1/session";
@@ -6,7 +7,7 @@ import type { CallerStreams } from "./caller-stream.ts";
 import { storeTurn, type NewTurn, type StoredTurn } from "./new-turn-store.ts";
 import { ownChat, sessionKey } from "./session-key.ts";
 import { titleOf } from "./session.ts";
-import { agentNotFound, agentStopped, queueFull, requestIdReused, sessionNotFound } from "./sessions-errors.ts";
+import { agentStopped, queueFull, requestIdReused, sessionNotFound } from "./sessions-errors.ts";
 import type { SessionsPorts } from "./sessions-ports.ts";
 import type { SessionsTiming } from "./timing.ts";
 import type { TurnDispatcher } from "./turn-dispatcher.ts";

@@ -9,14 +9,6 @@ import {
 } from "@openhermit/errors";
 import { TurnErrorSchema, type TurnError } from "@openhermit/protocol/sessions/v1/session";
 
-/** The refusal of a message to an agent that does not exist. */
-export function agentNotFound(agentId: string): MeshError {
-  return notFound("AGENT_NOT_FOUND", `agent "${agentId}" does not exist`, {
-    hint: "List the agents for their ids.",
-    fields: { agent_id: agentId },
-  });
-}
-
 /** The refusal of a message to an agent that shall not run. */
 export function agentStopped(agentId: string): MeshError {
   return failedPrecondition("AGENT_STOPPED", `agent "${agentId}" is stopped`, {
