@@ -69,7 +69,7 @@ export async function findPostmaster(data: string): Promise<Postmaster | undefin
     await waitGone(file, data, STOP_DEADLINE_MS);
     return undefined;
   }
-  return waitReady(data, file.pid, () => undefined);
+  return waitReady(data, file.pid, async () => "the server ended before it was ready");
 }
 
 /** Starts the server in a session of its own, so that it ends by our word and not by a terminal's, and waits until it is ready. */
@@ -101,38 +101,34 @@ export async function startPostmaster(
       env: SERVER_ENVIRONMENT,
       stdio: ["ignore", log.fd, log.fd],
     });
-    let ended: string | undefined;
-    child.on("error", (error) => {
-      ended = error.message;
-    });
-    child.on("exit", (code, signal) => {
-      ended ??= `ended with ${signal ?? `code ${code}`}`;
+    const ended = new Promise<string>((resolve) => {
+      child.on("error", (error) => resolve(error.message));
+      child.on("exit", (code, signal) => resolve(`ended with ${signal ?? `code ${code}`}`));
     });
     child.unref();
     return await waitReady(record.data, child.pid, async () => {
-      if (ended === undefined) return undefined;
+      // Whether it was started at all and what it wrote is known for certain once its end was reported.
+      const how = await ended;
       const text = (await readFile(logFile)).subarray(logStart).toString();
-      return text.trim() === "" ? ended : text;
+      return text.trim() === "" ? how : text;
     });
   } finally {
     await log.close();
   }
 }
 
+/** `lastWords` says why a server that is gone has ended. */
 async function waitReady(
   data: string,
   pid: number | undefined,
-  failure: () => Promise<string | undefined> | undefined,
+  lastWords: () => Promise<string>,
 ): Promise<Postmaster> {
   const deadline = performance.now() + READY_DEADLINE_MS;
   for (;;) {
     const file = await readPidFile(data);
     if (file !== undefined && file.pid === pid && file.status === "ready") return { pid: file.pid, port: file.port };
-    const output = await failure();
-    if (output !== undefined) throw serverFault(data, output);
-    if (performance.now() > deadline || pid === undefined || !(await isRunning(pid))) {
-      throw serverFault(data, "the server did not become ready");
-    }
+    if (pid === undefined || !(await isRunning(pid))) throw serverFault(data, await lastWords());
+    if (performance.now() > deadline) throw serverFault(data, "the server did not become ready");
     await pause(POLL_MS);
   }
 }
