@@ -66,7 +66,12 @@ export const RESOURCES: ReadonlyMap<string, ResourceRights> = new Map<string, Re
   ],
   [
     "manifests",
-    { ...PLAIN, write: Role.OPERATOR, text: "Applying a manifest; each thing in it also needs its own right." },
+    {
+      ...PLAIN,
+      read: Role.OPERATOR,
+      write: Role.OPERATOR,
+      text: "Manifests: read plans, exports and finds drift, write applies; each thing changed also needs its own right.",
+    },
   ],
   [
     "mcp-servers",
@@ -136,6 +141,16 @@ export const RESOURCES: ReadonlyMap<string, ResourceRights> = new Map<string, Re
       selector: "sidecar",
       write: Role.OPERATOR,
       text: "Inviting sidecars on other hosts to join; needs their agents in reach.",
+    },
+  ],
+  [
+    "skills",
+    {
+      ...PLAIN,
+      selector: "skill",
+      read: Role.VIEWER,
+      write: Role.OPERATOR,
+      text: "Skills and which agents have them; write needs all agents concerned in reach.",
     },
   ],
   [

@@ -7,16 +7,20 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { McpServer } from "./mcp_server_pb.ts";
 import { file_openhermit_catalog_v1_mcp_server } from "./mcp_server_pb.ts";
 import { file_openhermit_common_v1_access } from "../../common/v1/access_pb.ts";
+import type { HealthState } from "../../health/v1/health_pb.ts";
+import { file_openhermit_health_v1_health } from "../../health/v1/health_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file openhermit/catalog/v1/catalog_service.proto.
  */
 export const file_openhermit_catalog_v1_catalog_service: GenFile = /*@__PURE__*/
-  fileDesc("CitvcGVuaGVybWl0L2NhdGFsb2cvdjEvY2F0YWxvZ19zZXJ2aWNlLnByb3RvEhVvcGVuaGVybWl0LmNhdGFsb2cudjEiUwoTUHV0TWNwU2VydmVyUmVxdWVzdBI8CgptY3Bfc2VydmVyGAEgASgLMiAub3Blbmhlcm1pdC5jYXRhbG9nLnYxLk1jcFNlcnZlckIGukgDyAEBIkwKFFB1dE1jcFNlcnZlclJlc3BvbnNlEjQKCm1jcF9zZXJ2ZXIYASABKAsyIC5vcGVuaGVybWl0LmNhdGFsb2cudjEuTWNwU2VydmVyIjcKE0dldE1jcFNlcnZlclJlcXVlc3QSIAoNbWNwX3NlcnZlcl9pZBgBIAEoCUIJukgGcgQQARggIkwKFEdldE1jcFNlcnZlclJlc3BvbnNlEjQKCm1jcF9zZXJ2ZXIYASABKAsyIC5vcGVuaGVybWl0LmNhdGFsb2cudjEuTWNwU2VydmVyIlQKFUxpc3RNY3BTZXJ2ZXJzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiaAoWTGlzdE1jcFNlcnZlcnNSZXNwb25zZRI1CgttY3Bfc2VydmVycxgBIAMoCzIgLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5NY3BTZXJ2ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFkRlbGV0ZU1jcFNlcnZlclJlcXVlc3QSIAoNbWNwX3NlcnZlcl9pZBgBIAEoCUIJukgGcgQQARggIhkKF0RlbGV0ZU1jcFNlcnZlclJlc3BvbnNlMuEECg5DYXRhbG9nU2VydmljZRKSAQoMUHV0TWNwU2VydmVyEioub3Blbmhlcm1pdC5jYXRhbG9nLnYxLlB1dE1jcFNlcnZlclJlcXVlc3QaKy5vcGVuaGVybWl0LmNhdGFsb2cudjEuUHV0TWNwU2VydmVyUmVzcG9uc2UiKZACAuLlGCIIAhILbWNwLXNlcnZlcnMYAiINbWNwX3NlcnZlci5pZCgDEpIBCgxHZXRNY3BTZXJ2ZXISKi5vcGVuaGVybWl0LmNhdGFsb2cudjEuR2V0TWNwU2VydmVyUmVxdWVzdBorLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5HZXRNY3BTZXJ2ZXJSZXNwb25zZSIpkAIB4uUYIggCEgttY3Atc2VydmVycxgBIg1tY3Bfc2VydmVyX2lkKAMSiQEKDkxpc3RNY3BTZXJ2ZXJzEiwub3Blbmhlcm1pdC5jYXRhbG9nLnYxLkxpc3RNY3BTZXJ2ZXJzUmVxdWVzdBotLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5MaXN0TWNwU2VydmVyc1Jlc3BvbnNlIhqQAgHi5RgTCAISC21jcC1zZXJ2ZXJzGAEoAhKYAQoPRGVsZXRlTWNwU2VydmVyEi0ub3Blbmhlcm1pdC5jYXRhbG9nLnYxLkRlbGV0ZU1jcFNlcnZlclJlcXVlc3QaLi5vcGVuaGVybWl0LmNhdGFsb2cudjEuRGVsZXRlTWNwU2VydmVyUmVzcG9uc2UiJuLlGCIIAhILbWNwLXNlcnZlcnMYAiINbWNwX3NlcnZlcl9pZCgDYgZwcm90bzM", [file_buf_validate_validate, file_openhermit_catalog_v1_mcp_server, file_openhermit_common_v1_access]);
+  fileDesc("CitvcGVuaGVybWl0L2NhdGFsb2cvdjEvY2F0YWxvZ19zZXJ2aWNlLnByb3RvEhVvcGVuaGVybWl0LmNhdGFsb2cudjEiUwoTUHV0TWNwU2VydmVyUmVxdWVzdBI8CgptY3Bfc2VydmVyGAEgASgLMiAub3Blbmhlcm1pdC5jYXRhbG9nLnYxLk1jcFNlcnZlckIGukgDyAEBIkwKFFB1dE1jcFNlcnZlclJlc3BvbnNlEjQKCm1jcF9zZXJ2ZXIYASABKAsyIC5vcGVuaGVybWl0LmNhdGFsb2cudjEuTWNwU2VydmVyIjcKE0dldE1jcFNlcnZlclJlcXVlc3QSIAoNbWNwX3NlcnZlcl9pZBgBIAEoCUIJukgGcgQQARggIkwKFEdldE1jcFNlcnZlclJlc3BvbnNlEjQKCm1jcF9zZXJ2ZXIYASABKAsyIC5vcGVuaGVybWl0LmNhdGFsb2cudjEuTWNwU2VydmVyIlQKFUxpc3RNY3BTZXJ2ZXJzUmVxdWVzdBIdCglwYWdlX3NpemUYASABKAVCCrpIBxoFGOgHKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQiaAoWTGlzdE1jcFNlcnZlcnNSZXNwb25zZRI1CgttY3Bfc2VydmVycxgBIAMoCzIgLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5NY3BTZXJ2ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjoKFkRlbGV0ZU1jcFNlcnZlclJlcXVlc3QSIAoNbWNwX3NlcnZlcl9pZBgBIAEoCUIJukgGcgQQARggIhkKF0RlbGV0ZU1jcFNlcnZlclJlc3BvbnNlInwKFkVuYWJsZU1jcFNlcnZlclJlcXVlc3QSIAoNbWNwX3NlcnZlcl9pZBgBIAEoCUIJukgGcgQQARggEkAKCGFnZW50X2lkGAIgASgJQi66SCtyKTInXihbKl18W2Etel0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPykkImAKF0VuYWJsZU1jcFNlcnZlclJlc3BvbnNlEjQKCm1jcF9zZXJ2ZXIYASABKAsyIC5vcGVuaGVybWl0LmNhdGFsb2cudjEuTWNwU2VydmVyEg8KB2NoYW5nZWQYAiABKAgifQoXRGlzYWJsZU1jcFNlcnZlclJlcXVlc3QSIAoNbWNwX3NlcnZlcl9pZBgBIAEoCUIJukgGcgQQARggEkAKCGFnZW50X2lkGAIgASgJQi66SCtyKTInXihbKl18W2Etel0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPykkImEKGERpc2FibGVNY3BTZXJ2ZXJSZXNwb25zZRI0CgptY3Bfc2VydmVyGAEgASgLMiAub3Blbmhlcm1pdC5jYXRhbG9nLnYxLk1jcFNlcnZlchIPCgdjaGFuZ2VkGAIgASgIIj0KGUdldE1jcFNlcnZlclN0YXR1c1JlcXVlc3QSIAoNbWNwX3NlcnZlcl9pZBgBIAEoCUIJukgGcgQQARggIlkKGkdldE1jcFNlcnZlclN0YXR1c1Jlc3BvbnNlEjsKBmFnZW50cxgBIAMoCzIrLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5NY3BTZXJ2ZXJBZ2VudFN0YXR1cyKIAgoUTWNwU2VydmVyQWdlbnRTdGF0dXMSEAoIYWdlbnRfaWQYASABKAkSDwoHZW5hYmxlZBgCIAEoCBITCgtieV93aWxkY2FyZBgDIAEoCBIwCgVzdGF0ZRgEIAEoDjIhLm9wZW5oZXJtaXQuaGVhbHRoLnYxLkhlYWx0aFN0YXRlEikKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgp0b29sX2NvdW50GAYgASgFEhIKCmxhc3RfZXJyb3IYByABKAkSMwoPbGFzdF9lcnJvcl90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcDLHCAoOQ2F0YWxvZ1NlcnZpY2USkgEKDFB1dE1jcFNlcnZlchIqLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5QdXRNY3BTZXJ2ZXJSZXF1ZXN0Gisub3Blbmhlcm1pdC5jYXRhbG9nLnYxLlB1dE1jcFNlcnZlclJlc3BvbnNlIimQAgLi5RgiCAISC21jcC1zZXJ2ZXJzGAIiDW1jcF9zZXJ2ZXIuaWQoAxKSAQoMR2V0TWNwU2VydmVyEioub3Blbmhlcm1pdC5jYXRhbG9nLnYxLkdldE1jcFNlcnZlclJlcXVlc3QaKy5vcGVuaGVybWl0LmNhdGFsb2cudjEuR2V0TWNwU2VydmVyUmVzcG9uc2UiKZACAeLlGCIIAhILbWNwLXNlcnZlcnMYASINbWNwX3NlcnZlcl9pZCgDEokBCg5MaXN0TWNwU2VydmVycxIsLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5MaXN0TWNwU2VydmVyc1JlcXVlc3QaLS5vcGVuaGVybWl0LmNhdGFsb2cudjEuTGlzdE1jcFNlcnZlcnNSZXNwb25zZSIakAIB4uUYEwgCEgttY3Atc2VydmVycxgBKAISmwEKD0VuYWJsZU1jcFNlcnZlchItLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5FbmFibGVNY3BTZXJ2ZXJSZXF1ZXN0Gi4ub3Blbmhlcm1pdC5jYXRhbG9nLnYxLkVuYWJsZU1jcFNlcnZlclJlc3BvbnNlIimQAgLi5RgiCAISC21jcC1zZXJ2ZXJzGAIiDW1jcF9zZXJ2ZXJfaWQoAxKeAQoQRGlzYWJsZU1jcFNlcnZlchIuLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5EaXNhYmxlTWNwU2VydmVyUmVxdWVzdBovLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5EaXNhYmxlTWNwU2VydmVyUmVzcG9uc2UiKZACAuLlGCIIAhILbWNwLXNlcnZlcnMYAiINbWNwX3NlcnZlcl9pZCgDEqQBChJHZXRNY3BTZXJ2ZXJTdGF0dXMSMC5vcGVuaGVybWl0LmNhdGFsb2cudjEuR2V0TWNwU2VydmVyU3RhdHVzUmVxdWVzdBoxLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5HZXRNY3BTZXJ2ZXJTdGF0dXNSZXNwb25zZSIpkAIB4uUYIggCEgttY3Atc2VydmVycxgBIg1tY3Bfc2VydmVyX2lkKAMSmAEKD0RlbGV0ZU1jcFNlcnZlchItLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5EZWxldGVNY3BTZXJ2ZXJSZXF1ZXN0Gi4ub3Blbmhlcm1pdC5jYXRhbG9nLnYxLkRlbGV0ZU1jcFNlcnZlclJlc3BvbnNlIibi5RgiCAISC21jcC1zZXJ2ZXJzGAIiDW1jcF9zZXJ2ZXJfaWQoA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_openhermit_catalog_v1_mcp_server, file_openhermit_common_v1_access, file_openhermit_health_v1_health]);
 
 /**
  * The request of PutMcpServer.
@@ -195,6 +199,231 @@ export const DeleteMcpServerResponseSchema: GenMessage<DeleteMcpServerResponse> 
   messageDesc(file_openhermit_catalog_v1_catalog_service, 7);
 
 /**
+ * The request of EnableMcpServer.
+ *
+ * @generated from message openhermit.catalog.v1.EnableMcpServerRequest
+ */
+export type EnableMcpServerRequest = Message<"openhermit.catalog.v1.EnableMcpServerRequest"> & {
+  /**
+   * The server's id.
+   *
+   * @generated from field: string mcp_server_id = 1;
+   */
+  mcpServerId: string;
+
+  /**
+   * The agent, or `*`.
+   *
+   * @generated from field: string agent_id = 2;
+   */
+  agentId: string;
+};
+
+/**
+ * Describes the message openhermit.catalog.v1.EnableMcpServerRequest.
+ * Use `create(EnableMcpServerRequestSchema)` to create a new message.
+ */
+export const EnableMcpServerRequestSchema: GenMessage<EnableMcpServerRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_catalog_v1_catalog_service, 8);
+
+/**
+ * The answer of EnableMcpServer.
+ *
+ * @generated from message openhermit.catalog.v1.EnableMcpServerResponse
+ */
+export type EnableMcpServerResponse = Message<"openhermit.catalog.v1.EnableMcpServerResponse"> & {
+  /**
+   * The server as stored.
+   *
+   * @generated from field: openhermit.catalog.v1.McpServer mcp_server = 1;
+   */
+  mcpServer?: McpServer | undefined;
+
+  /**
+   * False when it was so already.
+   *
+   * @generated from field: bool changed = 2;
+   */
+  changed: boolean;
+};
+
+/**
+ * Describes the message openhermit.catalog.v1.EnableMcpServerResponse.
+ * Use `create(EnableMcpServerResponseSchema)` to create a new message.
+ */
+export const EnableMcpServerResponseSchema: GenMessage<EnableMcpServerResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_catalog_v1_catalog_service, 9);
+
+/**
+ * The request of DisableMcpServer.
+ *
+ * @generated from message openhermit.catalog.v1.DisableMcpServerRequest
+ */
+export type DisableMcpServerRequest = Message<"openhermit.catalog.v1.DisableMcpServerRequest"> & {
+  /**
+   * The server's id.
+   *
+   * @generated from field: string mcp_server_id = 1;
+   */
+  mcpServerId: string;
+
+  /**
+   * The agent, or `*`.
+   *
+   * @generated from field: string agent_id = 2;
+   */
+  agentId: string;
+};
+
+/**
+ * Describes the message openhermit.catalog.v1.DisableMcpServerRequest.
+ * Use `create(DisableMcpServerRequestSchema)` to create a new message.
+ */
+export const DisableMcpServerRequestSchema: GenMessage<DisableMcpServerRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_catalog_v1_catalog_service, 10);
+
+/**
+ * The answer of DisableMcpServer.
+ *
+ * @generated from message openhermit.catalog.v1.DisableMcpServerResponse
+ */
+export type DisableMcpServerResponse = Message<"openhermit.catalog.v1.DisableMcpServerResponse"> & {
+  /**
+   * The server as stored.
+   *
+   * @generated from field: openhermit.catalog.v1.McpServer mcp_server = 1;
+   */
+  mcpServer?: McpServer | undefined;
+
+  /**
+   * False when it was so already.
+   *
+   * @generated from field: bool changed = 2;
+   */
+  changed: boolean;
+};
+
+/**
+ * Describes the message openhermit.catalog.v1.DisableMcpServerResponse.
+ * Use `create(DisableMcpServerResponseSchema)` to create a new message.
+ */
+export const DisableMcpServerResponseSchema: GenMessage<DisableMcpServerResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_catalog_v1_catalog_service, 11);
+
+/**
+ * The request of GetMcpServerStatus.
+ *
+ * @generated from message openhermit.catalog.v1.GetMcpServerStatusRequest
+ */
+export type GetMcpServerStatusRequest = Message<"openhermit.catalog.v1.GetMcpServerStatusRequest"> & {
+  /**
+   * The server's id.
+   *
+   * @generated from field: string mcp_server_id = 1;
+   */
+  mcpServerId: string;
+};
+
+/**
+ * Describes the message openhermit.catalog.v1.GetMcpServerStatusRequest.
+ * Use `create(GetMcpServerStatusRequestSchema)` to create a new message.
+ */
+export const GetMcpServerStatusRequestSchema: GenMessage<GetMcpServerStatusRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_catalog_v1_catalog_service, 12);
+
+/**
+ * The answer of GetMcpServerStatus.
+ *
+ * @generated from message openhermit.catalog.v1.GetMcpServerStatusResponse
+ */
+export type GetMcpServerStatusResponse = Message<"openhermit.catalog.v1.GetMcpServerStatusResponse"> & {
+  /**
+   * The agents in reach that use the server, or should no longer and still do, ordered by id.
+   *
+   * @generated from field: repeated openhermit.catalog.v1.McpServerAgentStatus agents = 1;
+   */
+  agents: McpServerAgentStatus[];
+};
+
+/**
+ * Describes the message openhermit.catalog.v1.GetMcpServerStatusResponse.
+ * Use `create(GetMcpServerStatusResponseSchema)` to create a new message.
+ */
+export const GetMcpServerStatusResponseSchema: GenMessage<GetMcpServerStatusResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_catalog_v1_catalog_service, 13);
+
+/**
+ * How an MCP server is with one agent.
+ *
+ * @generated from message openhermit.catalog.v1.McpServerAgentStatus
+ */
+export type McpServerAgentStatus = Message<"openhermit.catalog.v1.McpServerAgentStatus"> & {
+  /**
+   * The agent.
+   *
+   * @generated from field: string agent_id = 1;
+   */
+  agentId: string;
+
+  /**
+   * Whether the agent should use it. False: it has been taken away, and the sidecar has not followed yet.
+   *
+   * @generated from field: bool enabled = 2;
+   */
+  enabled: boolean;
+
+  /**
+   * Whether it is the row of `*` that says so, and not the agent's own.
+   *
+   * @generated from field: bool by_wildcard = 3;
+   */
+  byWildcard: boolean;
+
+  /**
+   * Whether it is connected: OK; DOWN with last_error; UNSPECIFIED while it is being connected for the first time, or the
+   * agent's sidecar has not said anything of it.
+   *
+   * @generated from field: openhermit.health.v1.HealthState state = 4;
+   */
+  state: HealthState;
+
+  /**
+   * Since when it is in this state.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * How many tools it offers.
+   *
+   * @generated from field: int32 tool_count = 6;
+   */
+  toolCount: number;
+
+  /**
+   * The last error of the connection; stays after it was mended. Empty when there never was one.
+   *
+   * @generated from field: string last_error = 7;
+   */
+  lastError: string;
+
+  /**
+   * When that was.
+   *
+   * @generated from field: google.protobuf.Timestamp last_error_time = 8;
+   */
+  lastErrorTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message openhermit.catalog.v1.McpServerAgentStatus.
+ * Use `create(McpServerAgentStatusSchema)` to create a new message.
+ */
+export const McpServerAgentStatusSchema: GenMessage<McpServerAgentStatus> = /*@__PURE__*/
+  messageDesc(file_openhermit_catalog_v1_catalog_service, 14);
+
+/**
  * CatalogService keeps the MCP servers and their assignment to agents. A change reaches the next turn
  * of every running agent it concerns, without a restart.
  *
@@ -231,6 +460,39 @@ export const CatalogService: GenService<{
     methodKind: "unary";
     input: typeof ListMcpServersRequestSchema;
     output: typeof ListMcpServersResponseSchema;
+  },
+  /**
+   * EnableMcpServer assigns a server to an agent, or with `*` to every agent, also every future one. Idempotent.
+   * An agent's own row counts for more than that of `*`. Errors: NOT_FOUND for an unknown server or agent.
+   *
+   * @generated from rpc openhermit.catalog.v1.CatalogService.EnableMcpServer
+   */
+  enableMcpServer: {
+    methodKind: "unary";
+    input: typeof EnableMcpServerRequestSchema;
+    output: typeof EnableMcpServerResponseSchema;
+  },
+  /**
+   * DisableMcpServer takes a server away from an agent: its own row goes, or, where the server is assigned to `*`, says that it
+   * does not use it. With `*` the row of `*` goes; agents with a row of their own keep it. Idempotent.
+   * Errors: NOT_FOUND for an unknown server or agent.
+   *
+   * @generated from rpc openhermit.catalog.v1.CatalogService.DisableMcpServer
+   */
+  disableMcpServer: {
+    methodKind: "unary";
+    input: typeof DisableMcpServerRequestSchema;
+    output: typeof DisableMcpServerResponseSchema;
+  },
+  /**
+   * GetMcpServerStatus says how the server is with each agent in reach that uses it. Errors: NOT_FOUND.
+   *
+   * @generated from rpc openhermit.catalog.v1.CatalogService.GetMcpServerStatus
+   */
+  getMcpServerStatus: {
+    methodKind: "unary";
+    input: typeof GetMcpServerStatusRequestSchema;
+    output: typeof GetMcpServerStatusResponseSchema;
   },
   /**
    * DeleteMcpServer removes an MCP server; every agent that used it disconnects. Errors: NOT_FOUND.

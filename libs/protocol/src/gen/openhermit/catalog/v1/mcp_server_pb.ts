@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file openhermit/catalog/v1/mcp_server.proto.
  */
 export const file_openhermit_catalog_v1_mcp_server: GenFile = /*@__PURE__*/
-  fileDesc("CiZvcGVuaGVybWl0L2NhdGFsb2cvdjEvbWNwX3NlcnZlci5wcm90bxIVb3Blbmhlcm1pdC5jYXRhbG9nLnYxIokECglNY3BTZXJ2ZXISNAoCaWQYASABKAlCKLpIJXIjMiFeW2Etel0oW2EtejAtOS1dezAsMzB9W2EtejAtOV0pPyQSNgoFc3RkaW8YAiABKAsyJS5vcGVuaGVybWl0LmNhdGFsb2cudjEuU3RkaW9UcmFuc3BvcnRIABI0CgRodHRwGAMgASgLMiQub3Blbmhlcm1pdC5jYXRhbG9nLnYxLkh0dHBUcmFuc3BvcnRIABJICgZhZ2VudHMYBCADKAlCOLpINZIBMhDoBxgBIityKTInXihbKl18W2Etel0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPykkEkEKD2Nvbm5lY3RfdGltZW91dBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMI2AQqABI+CgxjYWxsX3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDbpICqoBByIDCJAcKgASFQoEZXRhZxgHIAEoCUIHukgEcgIYQBIvCgtjcmVhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQhIKCXRyYW5zcG9ydBIFukgCCAEiwQEKDlN0ZGlvVHJhbnNwb3J0EhsKB2NvbW1hbmQYASABKAlCCrpIB3IFEAEYgCASHgoEYXJncxgCIAMoCUIQukgNkgEKEIACIgVyAxiAQBJGCgNlbnYYAyADKAsyLi5vcGVuaGVybWl0LmNhdGFsb2cudjEuU3RkaW9UcmFuc3BvcnQuRW52RW50cnlCCbpIBpoBAxCAARoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIqcBCg1IdHRwVHJhbnNwb3J0EhgKA3VybBgBIAEoCUILukgIcgYYgBCIAQESTAoHaGVhZGVycxgCIAMoCzIxLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5IdHRwVHJhbnNwb3J0LkhlYWRlcnNFbnRyeUIIukgFmgECEEAaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiZvcGVuaGVybWl0L2NhdGFsb2cvdjEvbWNwX3NlcnZlci5wcm90bxIVb3Blbmhlcm1pdC5jYXRhbG9nLnYxItYECglNY3BTZXJ2ZXISNAoCaWQYASABKAlCKLpIJXIjMiFeW2Etel0oW2EtejAtOS1dezAsMzB9W2EtejAtOV0pPyQSNgoFc3RkaW8YAiABKAsyJS5vcGVuaGVybWl0LmNhdGFsb2cudjEuU3RkaW9UcmFuc3BvcnRIABI0CgRodHRwGAMgASgLMiQub3Blbmhlcm1pdC5jYXRhbG9nLnYxLkh0dHBUcmFuc3BvcnRIABJICgZhZ2VudHMYBCADKAlCOLpINZIBMhDoBxgBIityKTInXihbKl18W2Etel0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPykkEkEKD2Nvbm5lY3RfdGltZW91dBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMI2AQqABI+CgxjYWxsX3RpbWVvdXQYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDbpICqoBByIDCJAcKgASSwoPZGlzYWJsZWRfYWdlbnRzGAogAygJQjK6SC+SASwQ6AcYASIlciMyIV5bYS16XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIVCgRldGFnGAcgASgJQge6SARyAhhAEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEgoJdHJhbnNwb3J0EgW6SAIIASLBAQoOU3RkaW9UcmFuc3BvcnQSGwoHY29tbWFuZBgBIAEoCUIKukgHcgUQARiAIBIeCgRhcmdzGAIgAygJQhC6SA2SAQoQgAIiBXIDGIBAEkYKA2VudhgDIAMoCzIuLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5TdGRpb1RyYW5zcG9ydC5FbnZFbnRyeUIJukgGmgEDEIABGioKCEVudkVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEipwEKDUh0dHBUcmFuc3BvcnQSGAoDdXJsGAEgASgJQgu6SAhyBhiAEIgBARJMCgdoZWFkZXJzGAIgAygLMjEub3Blbmhlcm1pdC5jYXRhbG9nLnYxLkh0dHBUcmFuc3BvcnQuSGVhZGVyc0VudHJ5Qgi6SAWaAQIQQBouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * One MCP server of the catalogue. Each agent that uses it has a connection of its own.
@@ -76,6 +76,13 @@ export type McpServer = Message<"openhermit.catalog.v1.McpServer"> & {
   callTimeout?: Duration | undefined;
 
   /**
+   * The agents that do not use it although it is assigned to `*`. At most 1,000. They stay noted while it is not.
+   *
+   * @generated from field: repeated string disabled_agents = 10;
+   */
+  disabledAgents: string[];
+
+  /**
    * Changes with every change. Send it back with an update to refuse a lost update.
    *
    * @generated from field: string etag = 7;
@@ -126,6 +133,8 @@ export type StdioTransport = Message<"openhermit.catalog.v1.StdioTransport"> & {
 
   /**
    * Its environment, on top of PATH, HOME, LANG and TMPDIR. Nothing else of the sidecar's environment is passed on.
+   * `${secret.NAME}` in a value is replaced at the sidecar by the secret of that name; the value itself is never stored here.
+   * Until there is a store of secrets, it is the sidecar's environment variable NAME, which ends in KEY, TOKEN, SECRET or PASSWORD.
    * In an answer to whoever may not change the server the values are empty.
    *
    * @generated from field: map<string, string> env = 3;
@@ -154,7 +163,7 @@ export type HttpTransport = Message<"openhermit.catalog.v1.HttpTransport"> & {
   url: string;
 
   /**
-   * Headers sent with each request. In an answer to whoever may not change the server the values are empty.
+   * Headers sent with each request; `${secret.NAME}` in a value as in an environment. In an answer to whoever may not change the server the values are empty.
    *
    * @generated from field: map<string, string> headers = 2;
    */

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file openhermit/fleet/v1/agent.proto.
  */
 export const file_openhermit_fleet_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("Ch9vcGVuaGVybWl0L2ZsZWV0L3YxL2FnZW50LnByb3RvEhNvcGVuaGVybWl0LmZsZWV0LnYxIrQECgVBZ2VudBI0CgJpZBgBIAEoCUIoukglciMyIV5bYS16XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIdCgxkaXNwbGF5X25hbWUYAiABKAlCB7pIBHICGHgSTwoGbGFiZWxzGAMgAygLMiYub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudC5MYWJlbHNFbnRyeUIXukgUmgERECAiBnIEEAEYPyoFcgMY/wESLAoEc3BlYxgEIAEoCzIeLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnRTcGVjEkIKDWRlc2lyZWRfc3RhdGUYBSABKA4yIS5vcGVuaGVybWl0LmZsZWV0LnYxLkRlc2lyZWRTdGF0ZUIIukgFggECEAESMAoGc3RhdHVzGAYgASgLMiAub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudFN0YXR1cxIVCgRldGFnGAcgASgJQge6SARyAhhAEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASOQoEdGVhbRgKIAEoCUIrukgociYyJF4oW2Etel0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyk/JBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpQCCglBZ2VudFNwZWMSNQoFbW9kZWwYASABKAlCJrpII3IhGMgBMhxeW2EtejAtOV1bYS16MC05Xy1dKi9bXlxzXSskEj4KEG1vZGVsX3BhcmFtZXRlcnMYAiABKAsyJC5vcGVuaGVybWl0LmZsZWV0LnYxLk1vZGVsUGFyYW1ldGVycxIfCgxpbnN0cnVjdGlvbnMYAyABKAlCCbpIBnIEKICABBI5CghsYXVuY2hlchgEIAEoDjIdLm9wZW5oZXJtaXQuZmxlZXQudjEuTGF1bmNoZXJCCLpIBYIBAhABEjQKC3R1cm5fbGltaXRzGAUgASgLMh8ub3Blbmhlcm1pdC5mbGVldC52MS5UdXJuTGltaXRzIsoBCg9Nb2RlbFBhcmFtZXRlcnMSMQoLdGVtcGVyYXR1cmUYASABKAFCF7pIFBISGQAAAAAAAABAKQAAAAAAAAAASACIAQESJwoRbWF4X291dHB1dF90b2tlbnMYAiABKAVCB7pIBBoCIABIAYgBARIrCgV0b3BfcBgDIAEoAUIXukgUEhIZAAAAAAAA8D8hAAAAAAAAAABIAogBAUIOCgxfdGVtcGVyYXR1cmVCFAoSX21heF9vdXRwdXRfdG9rZW5zQggKBl90b3BfcCLCAQoKVHVybkxpbWl0cxIiCgltYXhfc3RlcHMYASABKAVCCrpIBxoFGOgHIABIAIgBARI6Cgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUqABItChRtYXhfY29uY3VycmVudF90dXJucxgDIAEoBUIKukgHGgUY6AcgAEgBiAEBQgwKCl9tYXhfc3RlcHNCFwoVX21heF9jb25jdXJyZW50X3R1cm5zIuMCCgtBZ2VudFN0YXR1cxIuCgVzdGF0ZRgBIAEoDjIfLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnRTdGF0ZRIvCgtzdGF0ZV9zaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAMgASgJEhoKEmRlc2lyZWRfZ2VuZXJhdGlvbhgEIAEoAxIaChJhcHBsaWVkX2dlbmVyYXRpb24YBSABKAMSFwoPcmVqZWN0ZWRfcmVhc29uGAYgASgJEhIKCnNpZGVjYXJfaWQYByABKAkSDAoEaG9zdBgIIAEoCRILCgNwaWQYCSABKAUSFwoPc2lkZWNhcl92ZXJzaW9uGAogASgJEhUKDXJlc3RhcnRfY291bnQYCyABKAUSMwoPbmV4dF9zdGFydF90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLyAQoIUHJvdmlkZXISOgoEbmFtZRgBIAEoCUIsukgpcicyJV5bYS16MC05XShbYS16MC05Xy1dezAsNjF9W2EtejAtOV0pPyQSOwoEa2luZBgCIAEoDjIhLm9wZW5oZXJtaXQuZmxlZXQudjEuUHJvdmlkZXJLaW5kQgq6SAeCAQQQASAAEhoKCGJhc2VfdXJsGAMgASgJQgi6SAVyAxiAEBJACgthcGlfa2V5X2VudhgEIAEoCUIrukgociYyJF4oW0EtWl1bQS1aMC05X117MCw5OX0oS0VZfFRPS0VOKSk/JBIPCgdidWlsdGluGAUgASgIKlEKCExhdW5jaGVyEhgKFExBVU5DSEVSX1VOU1BFQ0lGSUVEEAASFAoQTEFVTkNIRVJfUFJPQ0VTUxABEhUKEUxBVU5DSEVSX0VYVEVSTkFMEAIqYwoMRGVzaXJlZFN0YXRlEh0KGURFU0lSRURfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVERVNJUkVEX1NUQVRFX1JVTk5JTkcQARIZChVERVNJUkVEX1NUQVRFX1NUT1BQRUQQAirEAQoKQWdlbnRTdGF0ZRIbChdBR0VOVF9TVEFURV9VTlNQRUNJRklFRBAAEhcKE0FHRU5UX1NUQVRFX1NUT1BQRUQQARIYChRBR0VOVF9TVEFURV9TVEFSVElORxACEhYKEkFHRU5UX1NUQVRFX09OTElORRADEhsKF0FHRU5UX1NUQVRFX1VOUkVBQ0hBQkxFEAQSFwoTQUdFTlRfU1RBVEVfQ1JBU0hFRBAFEhgKFEFHRU5UX1NUQVRFX1NUT1BQSU5HEAYqvgEKDFByb3ZpZGVyS2luZBIdChlQUk9WSURFUl9LSU5EX1VOU1BFQ0lGSUVEEAASGwoXUFJPVklERVJfS0lORF9BTlRIUk9QSUMQARIYChRQUk9WSURFUl9LSU5EX09QRU5BSRACEhgKFFBST1ZJREVSX0tJTkRfR09PR0xFEAMSIwofUFJPVklERVJfS0lORF9PUEVOQUlfQ09NUEFUSUJMRRAEEhkKFVBST1ZJREVSX0tJTkRfT0ZGTElORRAFYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch9vcGVuaGVybWl0L2ZsZWV0L3YxL2FnZW50LnByb3RvEhNvcGVuaGVybWl0LmZsZWV0LnYxIvgFCgVBZ2VudBI0CgJpZBgBIAEoCUIoukglciMyIV5bYS16XShbYS16MC05LV17MCw2MX1bYS16MC05XSk/JBIdCgxkaXNwbGF5X25hbWUYAiABKAlCB7pIBHICGHgSTwoGbGFiZWxzGAMgAygLMiYub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudC5MYWJlbHNFbnRyeUIXukgUmgERECAiBnIEEAEYPyoFcgMY/wESLAoEc3BlYxgEIAEoCzIeLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnRTcGVjEkIKDWRlc2lyZWRfc3RhdGUYBSABKA4yIS5vcGVuaGVybWl0LmZsZWV0LnYxLkRlc2lyZWRTdGF0ZUIIukgFggECEAESMAoGc3RhdHVzGAYgASgLMiAub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudFN0YXR1cxIVCgRldGFnGAcgASgJQge6SARyAhhAEi8KC2NyZWF0ZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgt1cGRhdGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNgoOZWZmZWN0aXZlX3NwZWMYCyABKAsyHi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50U3BlYxI4Cgdzb3VyY2VzGAwgAygLMicub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudC5Tb3VyY2VzRW50cnkSOQoEdGVhbRgKIAEoCUIrukgociYyJF4oW2Etel0oW2EtejAtOS1dezAsNjF9W2EtejAtOV0pPyk/JBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGlAKDFNvdXJjZXNFbnRyeRILCgNrZXkYASABKAkSLwoFdmFsdWUYAiABKA4yIC5vcGVuaGVybWl0LmZsZWV0LnYxLlZhbHVlU291cmNlOgI4ASKAAQoIRGVmYXVsdHMSLAoEc3BlYxgBIAEoCzIeLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnRTcGVjEhUKBGV0YWcYAiABKAlCB7pIBHICGEASLwoLdXBkYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIpcCCglBZ2VudFNwZWMSOAoFbW9kZWwYASABKAlCKbpIJnIkGMgBMh9eKFthLXowLTldW2EtejAtOV8tXSovW15cc10rKT8kEj4KEG1vZGVsX3BhcmFtZXRlcnMYAiABKAsyJC5vcGVuaGVybWl0LmZsZWV0LnYxLk1vZGVsUGFyYW1ldGVycxIfCgxpbnN0cnVjdGlvbnMYAyABKAlCCbpIBnIEKICABBI5CghsYXVuY2hlchgEIAEoDjIdLm9wZW5oZXJtaXQuZmxlZXQudjEuTGF1bmNoZXJCCLpIBYIBAhABEjQKC3R1cm5fbGltaXRzGAUgASgLMh8ub3Blbmhlcm1pdC5mbGVldC52MS5UdXJuTGltaXRzIsoBCg9Nb2RlbFBhcmFtZXRlcnMSMQoLdGVtcGVyYXR1cmUYASABKAFCF7pIFBISGQAAAAAAAABAKQAAAAAAAAAASACIAQESJwoRbWF4X291dHB1dF90b2tlbnMYAiABKAVCB7pIBBoCIABIAYgBARIrCgV0b3BfcBgDIAEoAUIXukgUEhIZAAAAAAAA8D8hAAAAAAAAAABIAogBAUIOCgxfdGVtcGVyYXR1cmVCFAoSX21heF9vdXRwdXRfdG9rZW5zQggKBl90b3BfcCLCAQoKVHVybkxpbWl0cxIiCgltYXhfc3RlcHMYASABKAVCCrpIBxoFGOgHIABIAIgBARI6Cgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUqABItChRtYXhfY29uY3VycmVudF90dXJucxgDIAEoBUIKukgHGgUY6AcgAEgBiAEBQgwKCl9tYXhfc3RlcHNCFwoVX21heF9jb25jdXJyZW50X3R1cm5zIuMCCgtBZ2VudFN0YXR1cxIuCgVzdGF0ZRgBIAEoDjIfLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnRTdGF0ZRIvCgtzdGF0ZV9zaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAMgASgJEhoKEmRlc2lyZWRfZ2VuZXJhdGlvbhgEIAEoAxIaChJhcHBsaWVkX2dlbmVyYXRpb24YBSABKAMSFwoPcmVqZWN0ZWRfcmVhc29uGAYgASgJEhIKCnNpZGVjYXJfaWQYByABKAkSDAoEaG9zdBgIIAEoCRILCgNwaWQYCSABKAUSFwoPc2lkZWNhcl92ZXJzaW9uGAogASgJEhUKDXJlc3RhcnRfY291bnQYCyABKAUSMwoPbmV4dF9zdGFydF90aW1lGAwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLyAQoIUHJvdmlkZXISOgoEbmFtZRgBIAEoCUIsukgpcicyJV5bYS16MC05XShbYS16MC05Xy1dezAsNjF9W2EtejAtOV0pPyQSOwoEa2luZBgCIAEoDjIhLm9wZW5oZXJtaXQuZmxlZXQudjEuUHJvdmlkZXJLaW5kQgq6SAeCAQQQASAAEhoKCGJhc2VfdXJsGAMgASgJQgi6SAVyAxiAEBJACgthcGlfa2V5X2VudhgEIAEoCUIrukgociYyJF4oW0EtWl1bQS1aMC05X117MCw5OX0oS0VZfFRPS0VOKSk/JBIPCgdidWlsdGluGAUgASgIKngKC1ZhbHVlU291cmNlEhwKGFZBTFVFX1NPVVJDRV9VTlNQRUNJRklFRBAAEhYKElZBTFVFX1NPVVJDRV9BR0VOVBABEhkKFVZBTFVFX1NPVVJDRV9ERUZBVUxUUxACEhgKFFZBTFVFX1NPVVJDRV9CVUlMVElOEAMqUQoITGF1bmNoZXISGAoUTEFVTkNIRVJfVU5TUEVDSUZJRUQQABIUChBMQVVOQ0hFUl9QUk9DRVNTEAESFQoRTEFVTkNIRVJfRVhURVJOQUwQAipjCgxEZXNpcmVkU3RhdGUSHQoZREVTSVJFRF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFURFU0lSRURfU1RBVEVfUlVOTklORxABEhkKFURFU0lSRURfU1RBVEVfU1RPUFBFRBACKsQBCgpBZ2VudFN0YXRlEhsKF0FHRU5UX1NUQVRFX1VOU1BFQ0lGSUVEEAASFwoTQUdFTlRfU1RBVEVfU1RPUFBFRBABEhgKFEFHRU5UX1NUQVRFX1NUQVJUSU5HEAISFgoSQUdFTlRfU1RBVEVfT05MSU5FEAMSGwoXQUdFTlRfU1RBVEVfVU5SRUFDSEFCTEUQBBIXChNBR0VOVF9TVEFURV9DUkFTSEVEEAUSGAoUQUdFTlRfU1RBVEVfU1RPUFBJTkcQBiq+AQoMUHJvdmlkZXJLaW5kEh0KGVBST1ZJREVSX0tJTkRfVU5TUEVDSUZJRUQQABIbChdQUk9WSURFUl9LSU5EX0FOVEhST1BJQxABEhgKFFBST1ZJREVSX0tJTkRfT1BFTkFJEAISGAoUUFJPVklERVJfS0lORF9HT09HTEUQAxIjCh9QUk9WSURFUl9LSU5EX09QRU5BSV9DT01QQVRJQkxFEAQSGQoVUFJPVklERVJfS0lORF9PRkZMSU5FEAViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * One agent: what it should be (spec, desired_state) and what it is (status).
@@ -87,6 +87,22 @@ export type Agent = Message<"openhermit.fleet.v1.Agent"> & {
   updateTime?: Timestamp | undefined;
 
   /**
+   * What the agent runs with: its own spec, filled from the defaults of the fleet and then from the built-in values.
+   * Output only.
+   *
+   * @generated from field: openhermit.fleet.v1.AgentSpec effective_spec = 11;
+   */
+  effectiveSpec?: AgentSpec | undefined;
+
+  /**
+   * Where each value of effective_spec comes from, by its path in a manifest: `model`, `instructions`, `launcher`,
+   * `modelParameters.temperature`, `turnLimits.timeout`. A value that nobody set has no entry. Output only.
+   *
+   * @generated from field: map<string, openhermit.fleet.v1.ValueSource> sources = 12;
+   */
+  sources: { [key: string]: ValueSource };
+
+  /**
    * The team that owns the agent: nobody else sees it, except admins, owners and who holds a grant. Empty: it is
    * everybody's. Members of both teams move an agent, and admins; everybody's agent is given to a team by admins alone.
    * NOT_FOUND for a team that does not exist.
@@ -104,13 +120,50 @@ export const AgentSchema: GenMessage<Agent> = /*@__PURE__*/
   messageDesc(file_openhermit_fleet_v1_agent, 0);
 
 /**
- * How an agent behaves.
+ * What agents take that they do not set themselves, down to single model parameters and turn limits.
+ * There is one for the whole fleet. A change reaches the next turn of every agent it concerns.
+ *
+ * @generated from message openhermit.fleet.v1.Defaults
+ */
+export type Defaults = Message<"openhermit.fleet.v1.Defaults"> & {
+  /**
+   * The values.
+   *
+   * @generated from field: openhermit.fleet.v1.AgentSpec spec = 1;
+   */
+  spec?: AgentSpec | undefined;
+
+  /**
+   * Changes with every change. Send it back with an update to refuse a lost update.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+
+  /**
+   * When they were last changed. Unset when they never were. Output only.
+   *
+   * @generated from field: google.protobuf.Timestamp update_time = 3;
+   */
+  updateTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.Defaults.
+ * Use `create(DefaultsSchema)` to create a new message.
+ */
+export const DefaultsSchema: GenMessage<Defaults> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_agent, 1);
+
+/**
+ * How an agent behaves. What is not set is taken from the defaults of the fleet, and then from the value named at the field.
  *
  * @generated from message openhermit.fleet.v1.AgentSpec
  */
 export type AgentSpec = Message<"openhermit.fleet.v1.AgentSpec"> & {
   /**
-   * The model as `provider/model`, for example `anthropic/claude-sonnet-4-5` or `offline/echo`.
+   * The model as `provider/model`, for example `anthropic/claude-sonnet-4-5` or `offline/echo`. Empty: that of the
+   * defaults; an agent has to have one in the end.
    *
    * @generated from field: string model = 1;
    */
@@ -124,14 +177,14 @@ export type AgentSpec = Message<"openhermit.fleet.v1.AgentSpec"> & {
   modelParameters?: ModelParameters | undefined;
 
   /**
-   * The system prompt. At most 64 KiB.
+   * The system prompt. At most 64 KiB. Empty: that of the defaults.
    *
    * @generated from field: string instructions = 3;
    */
   instructions: string;
 
   /**
-   * Who starts the agent's sidecar. Unset means LAUNCHER_PROCESS.
+   * Who starts the agent's sidecar. Unset: as the defaults say, else LAUNCHER_PROCESS.
    *
    * @generated from field: openhermit.fleet.v1.Launcher launcher = 4;
    */
@@ -150,10 +203,10 @@ export type AgentSpec = Message<"openhermit.fleet.v1.AgentSpec"> & {
  * Use `create(AgentSpecSchema)` to create a new message.
  */
 export const AgentSpecSchema: GenMessage<AgentSpec> = /*@__PURE__*/
-  messageDesc(file_openhermit_fleet_v1_agent, 1);
+  messageDesc(file_openhermit_fleet_v1_agent, 2);
 
 /**
- * Parameters of a model. What is not set is left to the provider.
+ * Parameters of a model. What neither the agent nor the defaults set is left to the provider.
  *
  * @generated from message openhermit.fleet.v1.ModelParameters
  */
@@ -185,10 +238,10 @@ export type ModelParameters = Message<"openhermit.fleet.v1.ModelParameters"> & {
  * Use `create(ModelParametersSchema)` to create a new message.
  */
 export const ModelParametersSchema: GenMessage<ModelParameters> = /*@__PURE__*/
-  messageDesc(file_openhermit_fleet_v1_agent, 2);
+  messageDesc(file_openhermit_fleet_v1_agent, 3);
 
 /**
- * Bounds of one turn. What is not set has the default named at the field.
+ * Bounds of one turn. What neither the agent nor the defaults set has the value named at the field.
  *
  * @generated from message openhermit.fleet.v1.TurnLimits
  */
@@ -220,7 +273,7 @@ export type TurnLimits = Message<"openhermit.fleet.v1.TurnLimits"> & {
  * Use `create(TurnLimitsSchema)` to create a new message.
  */
 export const TurnLimitsSchema: GenMessage<TurnLimits> = /*@__PURE__*/
-  messageDesc(file_openhermit_fleet_v1_agent, 3);
+  messageDesc(file_openhermit_fleet_v1_agent, 4);
 
 /**
  * What an agent is doing, observed.
@@ -318,7 +371,7 @@ export type AgentStatus = Message<"openhermit.fleet.v1.AgentStatus"> & {
  * Use `create(AgentStatusSchema)` to create a new message.
  */
 export const AgentStatusSchema: GenMessage<AgentStatus> = /*@__PURE__*/
-  messageDesc(file_openhermit_fleet_v1_agent, 4);
+  messageDesc(file_openhermit_fleet_v1_agent, 5);
 
 /**
  * Where an agent's model calls go.
@@ -367,7 +420,55 @@ export type Provider = Message<"openhermit.fleet.v1.Provider"> & {
  * Use `create(ProviderSchema)` to create a new message.
  */
 export const ProviderSchema: GenMessage<Provider> = /*@__PURE__*/
-  messageDesc(file_openhermit_fleet_v1_agent, 5);
+  messageDesc(file_openhermit_fleet_v1_agent, 6);
+
+/**
+ * Where a value that an agent runs with comes from.
+ *
+ * @generated from enum openhermit.fleet.v1.ValueSource
+ */
+export const ValueSource = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: VALUE_SOURCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The agent's own spec.
+   *
+   * @generated from enum value: VALUE_SOURCE_AGENT = 1;
+   */
+  AGENT: 1,
+
+  /**
+   * The defaults of the fleet.
+   *
+   * @generated from enum value: VALUE_SOURCE_DEFAULTS = 2;
+   */
+  DEFAULTS: 2,
+
+  /**
+   * Nobody set it: the value named at the field in this file.
+   *
+   * @generated from enum value: VALUE_SOURCE_BUILTIN = 3;
+   */
+  BUILTIN: 3,
+} as const;
+
+/**
+ * Where a value that an agent runs with comes from.
+ *
+ * @generated from enum openhermit.fleet.v1.ValueSource
+ */
+export type ValueSource = (typeof ValueSource)[keyof typeof ValueSource] | UnknownEnum;
+
+/**
+ * Describes the enum openhermit.fleet.v1.ValueSource.
+ */
+export const ValueSourceSchema: GenEnum<ValueSource> = /*@__PURE__*/
+  enumDesc(file_openhermit_fleet_v1_agent, 0);
 
 /**
  * Who starts the sidecar of an agent.
@@ -376,7 +477,7 @@ export const ProviderSchema: GenMessage<Provider> = /*@__PURE__*/
  */
 export const Launcher = {
   /**
-   * The default, LAUNCHER_PROCESS.
+   * Not set: as the defaults of the fleet say, else LAUNCHER_PROCESS.
    *
    * @generated from enum value: LAUNCHER_UNSPECIFIED = 0;
    */
@@ -408,7 +509,7 @@ export type Launcher = (typeof Launcher)[keyof typeof Launcher] | UnknownEnum;
  * Describes the enum openhermit.fleet.v1.Launcher.
  */
 export const LauncherSchema: GenEnum<Launcher> = /*@__PURE__*/
-  enumDesc(file_openhermit_fleet_v1_agent, 0);
+  enumDesc(file_openhermit_fleet_v1_agent, 1);
 
 /**
  * Whether an agent should run.
@@ -449,7 +550,7 @@ export type DesiredState = (typeof DesiredState)[keyof typeof DesiredState] | Un
  * Describes the enum openhermit.fleet.v1.DesiredState.
  */
 export const DesiredStateSchema: GenEnum<DesiredState> = /*@__PURE__*/
-  enumDesc(file_openhermit_fleet_v1_agent, 1);
+  enumDesc(file_openhermit_fleet_v1_agent, 2);
 
 /**
  * What an agent is doing.
@@ -518,7 +619,7 @@ export type AgentState = (typeof AgentState)[keyof typeof AgentState] | UnknownE
  * Describes the enum openhermit.fleet.v1.AgentState.
  */
 export const AgentStateSchema: GenEnum<AgentState> = /*@__PURE__*/
-  enumDesc(file_openhermit_fleet_v1_agent, 2);
+  enumDesc(file_openhermit_fleet_v1_agent, 3);
 
 /**
  * The protocol of a provider's endpoint.
@@ -580,5 +681,5 @@ export type ProviderKind = (typeof ProviderKind)[keyof typeof ProviderKind] | Un
  * Describes the enum openhermit.fleet.v1.ProviderKind.
  */
 export const ProviderKindSchema: GenEnum<ProviderKind> = /*@__PURE__*/
-  enumDesc(file_openhermit_fleet_v1_agent, 3);
+  enumDesc(file_openhermit_fleet_v1_agent, 4);
 

@@ -10,7 +10,7 @@ import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/vali
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask } from "@bufbuild/protobuf/wkt";
 import { file_openhermit_common_v1_access } from "../../common/v1/access_pb.ts";
-import type { Agent, Provider } from "./agent_pb.ts";
+import type { Agent, AgentState, Defaults, Provider } from "./agent_pb.ts";
 import { file_openhermit_fleet_v1_agent } from "./agent_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file openhermit/fleet/v1/fleet_service.proto.
  */
 export const file_openhermit_fleet_v1_fleet_service: GenFile = /*@__PURE__*/
-  fileDesc("CidvcGVuaGVybWl0L2ZsZWV0L3YxL2ZsZWV0X3NlcnZpY2UucHJvdG8SE29wZW5oZXJtaXQuZmxlZXQudjEiZAoSQ3JlYXRlQWdlbnRSZXF1ZXN0EjEKBWFnZW50GAEgASgLMhoub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudEIGukgDyAEBEhsKCnJlcXVlc3RfaWQYAiABKAlCB7pIBHICGEAiQAoTQ3JlYXRlQWdlbnRSZXNwb25zZRIpCgVhZ2VudBgBIAEoCzIaLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnQiLgoPR2V0QWdlbnRSZXF1ZXN0EhsKCGFnZW50X2lkGAEgASgJQgm6SAZyBBABGD8iPQoQR2V0QWdlbnRSZXNwb25zZRIpCgVhZ2VudBgBIAEoCzIaLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnQiUAoRTGlzdEFnZW50c1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEIlkKEkxpc3RBZ2VudHNSZXNwb25zZRIqCgZhZ2VudHMYASADKAsyGi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ4ChJVcGRhdGVBZ2VudFJlcXVlc3QSMQoFYWdlbnQYASABKAsyGi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50Qga6SAPIAQESLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIkAKE1VwZGF0ZUFnZW50UmVzcG9uc2USKQoFYWdlbnQYASABKAsyGi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50IkgKEkRlbGV0ZUFnZW50UmVxdWVzdBIbCghhZ2VudF9pZBgBIAEoCUIJukgGcgQQARg/EhUKBGV0YWcYAiABKAlCB7pIBHICGEAiFQoTRGVsZXRlQWdlbnRSZXNwb25zZSIwChFTdGFydEFnZW50UmVxdWVzdBIbCghhZ2VudF9pZBgBIAEoCUIJukgGcgQQARg/Ij8KElN0YXJ0QWdlbnRSZXNwb25zZRIpCgVhZ2VudBgBIAEoCzIaLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnQiLwoQU3RvcEFnZW50UmVxdWVzdBIbCghhZ2VudF9pZBgBIAEoCUIJukgGcgQQARg/Ij4KEVN0b3BBZ2VudFJlc3BvbnNlEikKBWFnZW50GAEgASgLMhoub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudCIyChNSZXN0YXJ0QWdlbnRSZXF1ZXN0EhsKCGFnZW50X2lkGAEgASgJQgm6SAZyBBABGD8iQQoUUmVzdGFydEFnZW50UmVzcG9uc2USKQoFYWdlbnQYASABKAsyGi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50Ik0KElB1dFByb3ZpZGVyUmVxdWVzdBI3Cghwcm92aWRlchgBIAEoCzIdLm9wZW5oZXJtaXQuZmxlZXQudjEuUHJvdmlkZXJCBrpIA8gBASJGChNQdXRQcm92aWRlclJlc3BvbnNlEi8KCHByb3ZpZGVyGAEgASgLMh0ub3Blbmhlcm1pdC5mbGVldC52MS5Qcm92aWRlciIWChRMaXN0UHJvdmlkZXJzUmVxdWVzdCJJChVMaXN0UHJvdmlkZXJzUmVzcG9uc2USMAoJcHJvdmlkZXJzGAEgAygLMh0ub3Blbmhlcm1pdC5mbGVldC52MS5Qcm92aWRlcjKNCgoMRmxlZXRTZXJ2aWNlEn4KC0NyZWF0ZUFnZW50Eicub3Blbmhlcm1pdC5mbGVldC52MS5DcmVhdGVBZ2VudFJlcXVlc3QaKC5vcGVuaGVybWl0LmZsZWV0LnYxLkNyZWF0ZUFnZW50UmVzcG9uc2UiHOLlGBgIAhIGYWdlbnRzGAIiCGFnZW50LmlkKAMSeAoIR2V0QWdlbnQSJC5vcGVuaGVybWl0LmZsZWV0LnYxLkdldEFnZW50UmVxdWVzdBolLm9wZW5oZXJtaXQuZmxlZXQudjEuR2V0QWdlbnRSZXNwb25zZSIfkAIB4uUYGAgCEgZhZ2VudHMYASIIYWdlbnRfaWQoARJ0CgpMaXN0QWdlbnRzEiYub3Blbmhlcm1pdC5mbGVldC52MS5MaXN0QWdlbnRzUmVxdWVzdBonLm9wZW5oZXJtaXQuZmxlZXQudjEuTGlzdEFnZW50c1Jlc3BvbnNlIhWQAgHi5RgOCAISBmFnZW50cxgBKAISgQEKC1VwZGF0ZUFnZW50Eicub3Blbmhlcm1pdC5mbGVldC52MS5VcGRhdGVBZ2VudFJlcXVlc3QaKC5vcGVuaGVybWl0LmZsZWV0LnYxLlVwZGF0ZUFnZW50UmVzcG9uc2UiH5ACAuLlGBgIAhIGYWdlbnRzGAIiCGFnZW50LmlkKAESfgoLRGVsZXRlQWdlbnQSJy5vcGVuaGVybWl0LmZsZWV0LnYxLkRlbGV0ZUFnZW50UmVxdWVzdBooLm9wZW5oZXJtaXQuZmxlZXQudjEuRGVsZXRlQWdlbnRSZXNwb25zZSIc4uUYGAgCEgZhZ2VudHMYAiIIYWdlbnRfaWQoARJ+CgpTdGFydEFnZW50EiYub3Blbmhlcm1pdC5mbGVldC52MS5TdGFydEFnZW50UmVxdWVzdBonLm9wZW5oZXJtaXQuZmxlZXQudjEuU3RhcnRBZ2VudFJlc3BvbnNlIh+QAgLi5RgYCAISBmFnZW50cxgCIghhZ2VudF9pZCgBEnsKCVN0b3BBZ2VudBIlLm9wZW5oZXJtaXQuZmxlZXQudjEuU3RvcEFnZW50UmVxdWVzdBomLm9wZW5oZXJtaXQuZmxlZXQudjEuU3RvcEFnZW50UmVzcG9uc2UiH5ACAuLlGBgIAhIGYWdlbnRzGAIiCGFnZW50X2lkKAESgQEKDFJlc3RhcnRBZ2VudBIoLm9wZW5oZXJtaXQuZmxlZXQudjEuUmVzdGFydEFnZW50UmVxdWVzdBopLm9wZW5oZXJtaXQuZmxlZXQudjEuUmVzdGFydEFnZW50UmVzcG9uc2UiHOLlGBgIAhIGYWdlbnRzGAIiCGFnZW50X2lkKAEShwEKC1B1dFByb3ZpZGVyEicub3Blbmhlcm1pdC5mbGVldC52MS5QdXRQcm92aWRlclJlcXVlc3QaKC5vcGVuaGVybWl0LmZsZWV0LnYxLlB1dFByb3ZpZGVyUmVzcG9uc2UiJZACAuLlGB4IAhIJcHJvdmlkZXJzGAIiDXByb3ZpZGVyLm5hbWUSfgoNTGlzdFByb3ZpZGVycxIpLm9wZW5oZXJtaXQuZmxlZXQudjEuTGlzdFByb3ZpZGVyc1JlcXVlc3QaKi5vcGVuaGVybWl0LmZsZWV0LnYxLkxpc3RQcm92aWRlcnNSZXNwb25zZSIWkAIB4uUYDwgCEglwcm92aWRlcnMYAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_field_mask, file_openhermit_common_v1_access, file_openhermit_fleet_v1_agent]);
+  fileDesc("CidvcGVuaGVybWl0L2ZsZWV0L3YxL2ZsZWV0X3NlcnZpY2UucHJvdG8SE29wZW5oZXJtaXQuZmxlZXQudjEiZAoSQ3JlYXRlQWdlbnRSZXF1ZXN0EjEKBWFnZW50GAEgASgLMhoub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudEIGukgDyAEBEhsKCnJlcXVlc3RfaWQYAiABKAlCB7pIBHICGEAiQAoTQ3JlYXRlQWdlbnRSZXNwb25zZRIpCgVhZ2VudBgBIAEoCzIaLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnQiLgoPR2V0QWdlbnRSZXF1ZXN0EhsKCGFnZW50X2lkGAEgASgJQgm6SAZyBBABGD8iPQoQR2V0QWdlbnRSZXNwb25zZRIpCgVhZ2VudBgBIAEoCzIaLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnQiUAoRTGlzdEFnZW50c1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjoBygAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEIlkKEkxpc3RBZ2VudHNSZXNwb25zZRIqCgZhZ2VudHMYASADKAsyGi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJ4ChJVcGRhdGVBZ2VudFJlcXVlc3QSMQoFYWdlbnQYASABKAsyGi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50Qga6SAPIAQESLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrIkAKE1VwZGF0ZUFnZW50UmVzcG9uc2USKQoFYWdlbnQYASABKAsyGi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50IkgKEkRlbGV0ZUFnZW50UmVxdWVzdBIbCghhZ2VudF9pZBgBIAEoCUIJukgGcgQQARg/EhUKBGV0YWcYAiABKAlCB7pIBHICGEAiFQoTRGVsZXRlQWdlbnRSZXNwb25zZSIwChFTdGFydEFnZW50UmVxdWVzdBIbCghhZ2VudF9pZBgBIAEoCUIJukgGcgQQARg/Ij8KElN0YXJ0QWdlbnRSZXNwb25zZRIpCgVhZ2VudBgBIAEoCzIaLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnQiLwoQU3RvcEFnZW50UmVxdWVzdBIbCghhZ2VudF9pZBgBIAEoCUIJukgGcgQQARg/Ij4KEVN0b3BBZ2VudFJlc3BvbnNlEikKBWFnZW50GAEgASgLMhoub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudCIyChNSZXN0YXJ0QWdlbnRSZXF1ZXN0EhsKCGFnZW50X2lkGAEgASgJQgm6SAZyBBABGD8iQQoUUmVzdGFydEFnZW50UmVzcG9uc2USKQoFYWdlbnQYASABKAsyGi5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50Ik0KElB1dFByb3ZpZGVyUmVxdWVzdBI3Cghwcm92aWRlchgBIAEoCzIdLm9wZW5oZXJtaXQuZmxlZXQudjEuUHJvdmlkZXJCBrpIA8gBASJGChNQdXRQcm92aWRlclJlc3BvbnNlEi8KCHByb3ZpZGVyGAEgASgLMh0ub3Blbmhlcm1pdC5mbGVldC52MS5Qcm92aWRlciIWChRMaXN0UHJvdmlkZXJzUmVxdWVzdCJJChVMaXN0UHJvdmlkZXJzUmVzcG9uc2USMAoJcHJvdmlkZXJzGAEgAygLMh0ub3Blbmhlcm1pdC5mbGVldC52MS5Qcm92aWRlciI5ChVEZWxldGVQcm92aWRlclJlcXVlc3QSIAoNcHJvdmlkZXJfbmFtZRgBIAEoCUIJukgGcgQQARg/IhgKFkRlbGV0ZVByb3ZpZGVyUmVzcG9uc2UiFAoSR2V0RGVmYXVsdHNSZXF1ZXN0IkYKE0dldERlZmF1bHRzUmVzcG9uc2USLwoIZGVmYXVsdHMYASABKAsyHS5vcGVuaGVybWl0LmZsZWV0LnYxLkRlZmF1bHRzIk0KElB1dERlZmF1bHRzUmVxdWVzdBI3CghkZWZhdWx0cxgBIAEoCzIdLm9wZW5oZXJtaXQuZmxlZXQudjEuRGVmYXVsdHNCBrpIA8gBASJGChNQdXREZWZhdWx0c1Jlc3BvbnNlEi8KCGRlZmF1bHRzGAEgASgLMh0ub3Blbmhlcm1pdC5mbGVldC52MS5EZWZhdWx0cyI7ChNXYXRjaEFwcGxpZWRSZXF1ZXN0EiQKCWFnZW50X2lkcxgBIAMoCUIRukgOkgELEJBOIgZyBBABGD8ioQEKFFdhdGNoQXBwbGllZFJlc3BvbnNlEhMKC3RvdGFsX2NvdW50GAEgASgFEhUKDWFwcGxpZWRfY291bnQYAiABKAUSMAoGYmVoaW5kGAMgAygLMiAub3Blbmhlcm1pdC5mbGVldC52MS5BZ2VudEJlaGluZBIUCgxiZWhpbmRfY291bnQYBCABKAUSFQoNc3RvcHBlZF9jb3VudBgFIAEoBSKwAQoLQWdlbnRCZWhpbmQSEAoIYWdlbnRfaWQYASABKAkSLgoFc3RhdGUYAiABKA4yHy5vcGVuaGVybWl0LmZsZWV0LnYxLkFnZW50U3RhdGUSGgoSZGVzaXJlZF9nZW5lcmF0aW9uGAMgASgDEhoKEmFwcGxpZWRfZ2VuZXJhdGlvbhgEIAEoAxIXCg9yZWplY3RlZF9yZWFzb24YBSABKAkSDgoGZGV0YWlsGAYgASgJMo0OCgxGbGVldFNlcnZpY2USfgoLQ3JlYXRlQWdlbnQSJy5vcGVuaGVybWl0LmZsZWV0LnYxLkNyZWF0ZUFnZW50UmVxdWVzdBooLm9wZW5oZXJtaXQuZmxlZXQudjEuQ3JlYXRlQWdlbnRSZXNwb25zZSIc4uUYGAgCEgZhZ2VudHMYAiIIYWdlbnQuaWQoAxJ4CghHZXRBZ2VudBIkLm9wZW5oZXJtaXQuZmxlZXQudjEuR2V0QWdlbnRSZXF1ZXN0GiUub3Blbmhlcm1pdC5mbGVldC52MS5HZXRBZ2VudFJlc3BvbnNlIh+QAgHi5RgYCAISBmFnZW50cxgBIghhZ2VudF9pZCgBEnQKCkxpc3RBZ2VudHMSJi5vcGVuaGVybWl0LmZsZWV0LnYxLkxpc3RBZ2VudHNSZXF1ZXN0Gicub3Blbmhlcm1pdC5mbGVldC52MS5MaXN0QWdlbnRzUmVzcG9uc2UiFZACAeLlGA4IAhIGYWdlbnRzGAEoAhKBAQoLVXBkYXRlQWdlbnQSJy5vcGVuaGVybWl0LmZsZWV0LnYxLlVwZGF0ZUFnZW50UmVxdWVzdBooLm9wZW5oZXJtaXQuZmxlZXQudjEuVXBkYXRlQWdlbnRSZXNwb25zZSIfkAIC4uUYGAgCEgZhZ2VudHMYAiIIYWdlbnQuaWQoARJ+CgtEZWxldGVBZ2VudBInLm9wZW5oZXJtaXQuZmxlZXQudjEuRGVsZXRlQWdlbnRSZXF1ZXN0Gigub3Blbmhlcm1pdC5mbGVldC52MS5EZWxldGVBZ2VudFJlc3BvbnNlIhzi5RgYCAISBmFnZW50cxgCIghhZ2VudF9pZCgBEn4KClN0YXJ0QWdlbnQSJi5vcGVuaGVybWl0LmZsZWV0LnYxLlN0YXJ0QWdlbnRSZXF1ZXN0Gicub3Blbmhlcm1pdC5mbGVldC52MS5TdGFydEFnZW50UmVzcG9uc2UiH5ACAuLlGBgIAhIGYWdlbnRzGAIiCGFnZW50X2lkKAESewoJU3RvcEFnZW50EiUub3Blbmhlcm1pdC5mbGVldC52MS5TdG9wQWdlbnRSZXF1ZXN0GiYub3Blbmhlcm1pdC5mbGVldC52MS5TdG9wQWdlbnRSZXNwb25zZSIfkAIC4uUYGAgCEgZhZ2VudHMYAiIIYWdlbnRfaWQoARKBAQoMUmVzdGFydEFnZW50Eigub3Blbmhlcm1pdC5mbGVldC52MS5SZXN0YXJ0QWdlbnRSZXF1ZXN0Gikub3Blbmhlcm1pdC5mbGVldC52MS5SZXN0YXJ0QWdlbnRSZXNwb25zZSIc4uUYGAgCEgZhZ2VudHMYAiIIYWdlbnRfaWQoARKHAQoLUHV0UHJvdmlkZXISJy5vcGVuaGVybWl0LmZsZWV0LnYxLlB1dFByb3ZpZGVyUmVxdWVzdBooLm9wZW5oZXJtaXQuZmxlZXQudjEuUHV0UHJvdmlkZXJSZXNwb25zZSIlkAIC4uUYHggCEglwcm92aWRlcnMYAiINcHJvdmlkZXIubmFtZRKNAQoORGVsZXRlUHJvdmlkZXISKi5vcGVuaGVybWl0LmZsZWV0LnYxLkRlbGV0ZVByb3ZpZGVyUmVxdWVzdBorLm9wZW5oZXJtaXQuZmxlZXQudjEuRGVsZXRlUHJvdmlkZXJSZXNwb25zZSIi4uUYHggCEglwcm92aWRlcnMYAiINcHJvdmlkZXJfbmFtZRJ3CgtHZXREZWZhdWx0cxInLm9wZW5oZXJtaXQuZmxlZXQudjEuR2V0RGVmYXVsdHNSZXF1ZXN0Gigub3Blbmhlcm1pdC5mbGVldC52MS5HZXREZWZhdWx0c1Jlc3BvbnNlIhWQAgHi5RgOCAISBmFnZW50cxgBKAMSdwoLUHV0RGVmYXVsdHMSJy5vcGVuaGVybWl0LmZsZWV0LnYxLlB1dERlZmF1bHRzUmVxdWVzdBooLm9wZW5oZXJtaXQuZmxlZXQudjEuUHV0RGVmYXVsdHNSZXNwb25zZSIVkAIC4uUYDggCEgZhZ2VudHMYAigDEnwKDFdhdGNoQXBwbGllZBIoLm9wZW5oZXJtaXQuZmxlZXQudjEuV2F0Y2hBcHBsaWVkUmVxdWVzdBopLm9wZW5oZXJtaXQuZmxlZXQudjEuV2F0Y2hBcHBsaWVkUmVzcG9uc2UiFZACAeLlGA4IAhIGYWdlbnRzGAEoAzABEn4KDUxpc3RQcm92aWRlcnMSKS5vcGVuaGVybWl0LmZsZWV0LnYxLkxpc3RQcm92aWRlcnNSZXF1ZXN0Gioub3Blbmhlcm1pdC5mbGVldC52MS5MaXN0UHJvdmlkZXJzUmVzcG9uc2UiFpACAeLlGA8IAhIJcHJvdmlkZXJzGAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_field_mask, file_openhermit_common_v1_access, file_openhermit_fleet_v1_agent]);
 
 /**
  * The request of CreateAgent.
@@ -465,6 +465,246 @@ export const ListProvidersResponseSchema: GenMessage<ListProvidersResponse> = /*
   messageDesc(file_openhermit_fleet_v1_fleet_service, 19);
 
 /**
+ * The request of DeleteProvider.
+ *
+ * @generated from message openhermit.fleet.v1.DeleteProviderRequest
+ */
+export type DeleteProviderRequest = Message<"openhermit.fleet.v1.DeleteProviderRequest"> & {
+  /**
+   * The provider's name.
+   *
+   * @generated from field: string provider_name = 1;
+   */
+  providerName: string;
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.DeleteProviderRequest.
+ * Use `create(DeleteProviderRequestSchema)` to create a new message.
+ */
+export const DeleteProviderRequestSchema: GenMessage<DeleteProviderRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 20);
+
+/**
+ * The answer of DeleteProvider.
+ *
+ * @generated from message openhermit.fleet.v1.DeleteProviderResponse
+ */
+export type DeleteProviderResponse = Message<"openhermit.fleet.v1.DeleteProviderResponse"> & {
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.DeleteProviderResponse.
+ * Use `create(DeleteProviderResponseSchema)` to create a new message.
+ */
+export const DeleteProviderResponseSchema: GenMessage<DeleteProviderResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 21);
+
+/**
+ * The request of GetDefaults.
+ *
+ * @generated from message openhermit.fleet.v1.GetDefaultsRequest
+ */
+export type GetDefaultsRequest = Message<"openhermit.fleet.v1.GetDefaultsRequest"> & {
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.GetDefaultsRequest.
+ * Use `create(GetDefaultsRequestSchema)` to create a new message.
+ */
+export const GetDefaultsRequestSchema: GenMessage<GetDefaultsRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 22);
+
+/**
+ * The answer of GetDefaults.
+ *
+ * @generated from message openhermit.fleet.v1.GetDefaultsResponse
+ */
+export type GetDefaultsResponse = Message<"openhermit.fleet.v1.GetDefaultsResponse"> & {
+  /**
+   * The defaults; empty when nobody ever set any.
+   *
+   * @generated from field: openhermit.fleet.v1.Defaults defaults = 1;
+   */
+  defaults?: Defaults | undefined;
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.GetDefaultsResponse.
+ * Use `create(GetDefaultsResponseSchema)` to create a new message.
+ */
+export const GetDefaultsResponseSchema: GenMessage<GetDefaultsResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 23);
+
+/**
+ * The request of PutDefaults.
+ *
+ * @generated from message openhermit.fleet.v1.PutDefaultsRequest
+ */
+export type PutDefaultsRequest = Message<"openhermit.fleet.v1.PutDefaultsRequest"> & {
+  /**
+   * The defaults as they should be.
+   *
+   * @generated from field: openhermit.fleet.v1.Defaults defaults = 1;
+   */
+  defaults?: Defaults | undefined;
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.PutDefaultsRequest.
+ * Use `create(PutDefaultsRequestSchema)` to create a new message.
+ */
+export const PutDefaultsRequestSchema: GenMessage<PutDefaultsRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 24);
+
+/**
+ * The answer of PutDefaults.
+ *
+ * @generated from message openhermit.fleet.v1.PutDefaultsResponse
+ */
+export type PutDefaultsResponse = Message<"openhermit.fleet.v1.PutDefaultsResponse"> & {
+  /**
+   * The defaults as stored.
+   *
+   * @generated from field: openhermit.fleet.v1.Defaults defaults = 1;
+   */
+  defaults?: Defaults | undefined;
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.PutDefaultsResponse.
+ * Use `create(PutDefaultsResponseSchema)` to create a new message.
+ */
+export const PutDefaultsResponseSchema: GenMessage<PutDefaultsResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 25);
+
+/**
+ * The request of WatchApplied.
+ *
+ * @generated from message openhermit.fleet.v1.WatchAppliedRequest
+ */
+export type WatchAppliedRequest = Message<"openhermit.fleet.v1.WatchAppliedRequest"> & {
+  /**
+   * The agents to follow. Empty: all in reach, as they are at the time of the call.
+   *
+   * @generated from field: repeated string agent_ids = 1;
+   */
+  agentIds: string[];
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.WatchAppliedRequest.
+ * Use `create(WatchAppliedRequestSchema)` to create a new message.
+ */
+export const WatchAppliedRequestSchema: GenMessage<WatchAppliedRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 26);
+
+/**
+ * A message of WatchApplied: the whole state each time.
+ *
+ * @generated from message openhermit.fleet.v1.WatchAppliedResponse
+ */
+export type WatchAppliedResponse = Message<"openhermit.fleet.v1.WatchAppliedResponse"> & {
+  /**
+   * How many agents are followed: those that should run.
+   *
+   * @generated from field: int32 total_count = 1;
+   */
+  totalCount: number;
+
+  /**
+   * How many run with the generation that was noted, or a newer one.
+   *
+   * @generated from field: int32 applied_count = 2;
+   */
+  appliedCount: number;
+
+  /**
+   * The agents that do not, ordered by id; at most the first 100.
+   *
+   * @generated from field: repeated openhermit.fleet.v1.AgentBehind behind = 3;
+   */
+  behind: AgentBehind[];
+
+  /**
+   * How many agents are behind.
+   *
+   * @generated from field: int32 behind_count = 4;
+   */
+  behindCount: number;
+
+  /**
+   * How many agents were named or in reach and are stopped; they apply it at their next start.
+   *
+   * @generated from field: int32 stopped_count = 5;
+   */
+  stoppedCount: number;
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.WatchAppliedResponse.
+ * Use `create(WatchAppliedResponseSchema)` to create a new message.
+ */
+export const WatchAppliedResponseSchema: GenMessage<WatchAppliedResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 27);
+
+/**
+ * An agent that does not run with the generation it should.
+ *
+ * @generated from message openhermit.fleet.v1.AgentBehind
+ */
+export type AgentBehind = Message<"openhermit.fleet.v1.AgentBehind"> & {
+  /**
+   * The agent.
+   *
+   * @generated from field: string agent_id = 1;
+   */
+  agentId: string;
+
+  /**
+   * What it is doing.
+   *
+   * @generated from field: openhermit.fleet.v1.AgentState state = 2;
+   */
+  state: AgentState;
+
+  /**
+   * The generation that was noted.
+   *
+   * @generated from field: int64 desired_generation = 3;
+   */
+  desiredGeneration: bigint;
+
+  /**
+   * The generation that it runs with. 0 when it never applied one.
+   *
+   * @generated from field: int64 applied_generation = 4;
+   */
+  appliedGeneration: bigint;
+
+  /**
+   * Why its sidecar rejected the newest snapshot. Empty when it did not, or has not answered yet.
+   *
+   * @generated from field: string rejected_reason = 5;
+   */
+  rejectedReason: string;
+
+  /**
+   * One sentence: why it is in its state and what happens next.
+   *
+   * @generated from field: string detail = 6;
+   */
+  detail: string;
+};
+
+/**
+ * Describes the message openhermit.fleet.v1.AgentBehind.
+ * Use `create(AgentBehindSchema)` to create a new message.
+ */
+export const AgentBehindSchema: GenMessage<AgentBehind> = /*@__PURE__*/
+  messageDesc(file_openhermit_fleet_v1_fleet_service, 28);
+
+/**
  * FleetService keeps the agents of the fleet and steers their sidecars.
  *
  * @generated from service openhermit.fleet.v1.FleetService
@@ -472,7 +712,8 @@ export const ListProvidersResponseSchema: GenMessage<ListProvidersResponse> = /*
 export const FleetService: GenService<{
   /**
    * CreateAgent adds an agent; if it should run, its sidecar is started at once.
-   * Errors: ALREADY_EXISTS for an id in use, INVALID_ARGUMENT for a bad spec, NOT_FOUND for an unknown provider.
+   * Errors: ALREADY_EXISTS for an id in use, INVALID_ARGUMENT for a bad spec, also for no model where the defaults have none
+   * either, NOT_FOUND for an unknown provider.
    * Idempotent by request_id: the same id and the same agent return the agent made before.
    *
    * @generated from rpc openhermit.fleet.v1.FleetService.CreateAgent
@@ -566,6 +807,51 @@ export const FleetService: GenService<{
     methodKind: "unary";
     input: typeof PutProviderRequestSchema;
     output: typeof PutProviderResponseSchema;
+  },
+  /**
+   * DeleteProvider removes a model provider that somebody put; a built-in one of the name is as it was from the start again.
+   * Errors: NOT_FOUND; FAILED_PRECONDITION while an agent or the defaults use it and none is built in.
+   *
+   * @generated from rpc openhermit.fleet.v1.FleetService.DeleteProvider
+   */
+  deleteProvider: {
+    methodKind: "unary";
+    input: typeof DeleteProviderRequestSchema;
+    output: typeof DeleteProviderResponseSchema;
+  },
+  /**
+   * GetDefaults returns what agents take that they do not set themselves.
+   *
+   * @generated from rpc openhermit.fleet.v1.FleetService.GetDefaults
+   */
+  getDefaults: {
+    methodKind: "unary";
+    input: typeof GetDefaultsRequestSchema;
+    output: typeof GetDefaultsResponseSchema;
+  },
+  /**
+   * PutDefaults replaces them; it needs every agent in reach. Idempotent: the same again changes nothing.
+   * Errors: ABORTED when etag is set and they have changed since; NOT_FOUND for an unknown provider; FAILED_PRECONDITION when
+   * an agent would be left without a model.
+   *
+   * @generated from rpc openhermit.fleet.v1.FleetService.PutDefaults
+   */
+  putDefaults: {
+    methodKind: "unary";
+    input: typeof PutDefaultsRequestSchema;
+    output: typeof PutDefaultsResponseSchema;
+  },
+  /**
+   * WatchApplied follows how agents take over the newest configuration: it notes the generation that each should run with at
+   * the time of the call, sends how far they are, again with every change, and ends when none is behind any more.
+   * An agent that is stopped is not waited for. Errors: NOT_FOUND for an agent named and out of reach.
+   *
+   * @generated from rpc openhermit.fleet.v1.FleetService.WatchApplied
+   */
+  watchApplied: {
+    methodKind: "server_streaming";
+    input: typeof WatchAppliedRequestSchema;
+    output: typeof WatchAppliedResponseSchema;
   },
   /**
    * ListProviders returns all model providers, the built-in ones too, ordered by name.

@@ -15,7 +15,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file openhermit/health/v1/health.proto.
  */
 export const file_openhermit_health_v1_health: GenFile = /*@__PURE__*/
-  fileDesc("CiFvcGVuaGVybWl0L2hlYWx0aC92MS9oZWFsdGgucHJvdG8SFG9wZW5oZXJtaXQuaGVhbHRoLnYxIqsBCg9Db21wb25lbnRIZWFsdGgSFwoEbmFtZRgBIAEoCUIJukgGcgQQARhkEjoKBXN0YXRlGAIgASgOMiEub3Blbmhlcm1pdC5oZWFsdGgudjEuSGVhbHRoU3RhdGVCCLpIBYIBAhABEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYCgZkZXRhaWwYBCABKAlCCLpIBXIDGNAPIr0BCgtBZ2VudEhlYWx0aBIQCghhZ2VudF9pZBgBIAEoCRIwCgVzdGF0ZRgCIAEoDjIhLm9wZW5oZXJtaXQuaGVhbHRoLnYxLkhlYWx0aFN0YXRlEjkKCmNvbXBvbmVudHMYAyADKAsyJS5vcGVuaGVybWl0LmhlYWx0aC52MS5Db21wb25lbnRIZWFsdGgSLwoLcmVwb3J0X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIsYBCgtGbGVldEhlYWx0aBIwCgVzdGF0ZRgBIAEoDjIhLm9wZW5oZXJtaXQuaGVhbHRoLnYxLkhlYWx0aFN0YXRlEg8KB3JlYXNvbnMYAiADKAkSQQoSZ2F0ZXdheV9jb21wb25lbnRzGAMgAygLMiUub3Blbmhlcm1pdC5oZWFsdGgudjEuQ29tcG9uZW50SGVhbHRoEjEKBmFnZW50cxgEIAMoCzIhLm9wZW5oZXJtaXQuaGVhbHRoLnYxLkFnZW50SGVhbHRoKnIKC0hlYWx0aFN0YXRlEhwKGEhFQUxUSF9TVEFURV9VTlNQRUNJRklFRBAAEhMKD0hFQUxUSF9TVEFURV9PSxABEhkKFUhFQUxUSF9TVEFURV9ERUdSQURFRBACEhUKEUhFQUxUSF9TVEFURV9ET1dOEANiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("CiFvcGVuaGVybWl0L2hlYWx0aC92MS9oZWFsdGgucHJvdG8SFG9wZW5oZXJtaXQuaGVhbHRoLnYxIpsCCg9Db21wb25lbnRIZWFsdGgSFwoEbmFtZRgBIAEoCUIJukgGcgQQARhkEjoKBXN0YXRlGAIgASgOMiEub3Blbmhlcm1pdC5oZWFsdGgudjEuSGVhbHRoU3RhdGVCCLpIBYIBAhABEikKBXNpbmNlGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYCgZkZXRhaWwYBCABKAlCCLpIBXIDGNAPEhsKCnRvb2xfY291bnQYBSABKAVCB7pIBBoCKAASHAoKbGFzdF9lcnJvchgGIAEoCUIIukgFcgMY0A8SMwoPbGFzdF9lcnJvcl90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCK9AQoLQWdlbnRIZWFsdGgSEAoIYWdlbnRfaWQYASABKAkSMAoFc3RhdGUYAiABKA4yIS5vcGVuaGVybWl0LmhlYWx0aC52MS5IZWFsdGhTdGF0ZRI5Cgpjb21wb25lbnRzGAMgAygLMiUub3Blbmhlcm1pdC5oZWFsdGgudjEuQ29tcG9uZW50SGVhbHRoEi8KC3JlcG9ydF90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLGAQoLRmxlZXRIZWFsdGgSMAoFc3RhdGUYASABKA4yIS5vcGVuaGVybWl0LmhlYWx0aC52MS5IZWFsdGhTdGF0ZRIPCgdyZWFzb25zGAIgAygJEkEKEmdhdGV3YXlfY29tcG9uZW50cxgDIAMoCzIlLm9wZW5oZXJtaXQuaGVhbHRoLnYxLkNvbXBvbmVudEhlYWx0aBIxCgZhZ2VudHMYBCADKAsyIS5vcGVuaGVybWl0LmhlYWx0aC52MS5BZ2VudEhlYWx0aCpyCgtIZWFsdGhTdGF0ZRIcChhIRUFMVEhfU1RBVEVfVU5TUEVDSUZJRUQQABITCg9IRUFMVEhfU1RBVEVfT0sQARIZChVIRUFMVEhfU1RBVEVfREVHUkFERUQQAhIVChFIRUFMVEhfU1RBVEVfRE9XThADYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
 
 /**
  * The health of one component of an agent or of the gateway.
@@ -24,7 +24,7 @@ export const file_openhermit_health_v1_health: GenFile = /*@__PURE__*/
  */
 export type ComponentHealth = Message<"openhermit.health.v1.ComponentHealth"> & {
   /**
-   * The component: `model`, `link`, `ledger`, `mcp:<server>` of an agent; `database` of the gateway.
+   * The component: `model`, `link`, `ledger`, `mcp:<server>`, `skills` of an agent; `database` of the gateway.
    *
    * @generated from field: string name = 1;
    */
@@ -50,6 +50,27 @@ export type ComponentHealth = Message<"openhermit.health.v1.ComponentHealth"> & 
    * @generated from field: string detail = 4;
    */
   detail: string;
+
+  /**
+   * Of an MCP server: how many tools it offers.
+   *
+   * @generated from field: int32 tool_count = 5;
+   */
+  toolCount: number;
+
+  /**
+   * The last error; stays after it was mended. At most 2,000 characters. Empty when there never was one.
+   *
+   * @generated from field: string last_error = 6;
+   */
+  lastError: string;
+
+  /**
+   * When that was.
+   *
+   * @generated from field: google.protobuf.Timestamp last_error_time = 7;
+   */
+  lastErrorTime?: Timestamp | undefined;
 };
 
 /**

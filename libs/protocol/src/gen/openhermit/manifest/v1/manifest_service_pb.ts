@@ -7,6 +7,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_openhermit_common_v1_access } from "../../common/v1/access_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -14,7 +16,141 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file openhermit/manifest/v1/manifest_service.proto.
  */
 export const file_openhermit_manifest_v1_manifest_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1vcGVuaGVybWl0L21hbmlmZXN0L3YxL21hbmlmZXN0X3NlcnZpY2UucHJvdG8SFm9wZW5oZXJtaXQubWFuaWZlc3QudjEihQEKFEFwcGx5TWFuaWZlc3RSZXF1ZXN0Eh0KCG1hbmlmZXN0GAEgASgJQgu6SAhyBhABKICAQBIbCglmaWxlX25hbWUYAiABKAlCCLpIBXIDGIAIEiAKDmJhc2VfZGlyZWN0b3J5GAMgASgJQgi6SAVyAxiAIBIPCgdkcnlfcnVuGAQgASgIImEKFUFwcGx5TWFuaWZlc3RSZXNwb25zZRIvCgdjaGFuZ2VzGAEgAygLMh4ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5DaGFuZ2USFwoPdW5jaGFuZ2VkX2NvdW50GAIgASgFIp8BCgZDaGFuZ2USNAoGYWN0aW9uGAEgASgOMiQub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5DaGFuZ2VBY3Rpb24SFQoNcmVzb3VyY2VfdHlwZRgCIAEoCRITCgtyZXNvdXJjZV9pZBgDIAEoCRIzCgZmaWVsZHMYBCADKAsyIy5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLkZpZWxkQ2hhbmdlIjoKC0ZpZWxkQ2hhbmdlEgwKBHBhdGgYASABKAkSDgoGYmVmb3JlGAIgASgJEg0KBWFmdGVyGAMgASgJIk0KEE1hbmlmZXN0UHJvYmxlbXMSOQoIcHJvYmxlbXMYASADKAsyJy5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLk1hbmlmZXN0UHJvYmxlbSJvCg9NYW5pZmVzdFByb2JsZW0SEQoJZmlsZV9uYW1lGAEgASgJEgwKBGxpbmUYAiABKAUSDgoGY29sdW1uGAMgASgFEgwKBHBhdGgYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIMCgRoaW50GAYgASgJKmEKDENoYW5nZUFjdGlvbhIdChlDSEFOR0VfQUNUSU9OX1VOU1BFQ0lGSUVEEAASGAoUQ0hBTkdFX0FDVElPTl9DUkVBVEUQARIYChRDSEFOR0VfQUNUSU9OX1VQREFURRACMpoBCg9NYW5pZmVzdFNlcnZpY2UShgEKDUFwcGx5TWFuaWZlc3QSLC5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLkFwcGx5TWFuaWZlc3RSZXF1ZXN0Gi0ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5BcHBseU1hbmlmZXN0UmVzcG9uc2UiGJACAuLlGBEIAhIJbWFuaWZlc3RzGAIoA2IGcHJvdG8z", [file_buf_validate_validate, file_openhermit_common_v1_access]);
+  fileDesc("Ci1vcGVuaGVybWl0L21hbmlmZXN0L3YxL21hbmlmZXN0X3NlcnZpY2UucHJvdG8SFm9wZW5oZXJtaXQubWFuaWZlc3QudjEiYwoMTWFuaWZlc3RGaWxlEhYKBG5hbWUYASABKAlCCLpIBXIDGIAIEhkKBHRleHQYAiABKAlCC7pICHIGEAEogIBAEiAKDmJhc2VfZGlyZWN0b3J5GAMgASgJQgi6SAVyAxiAICKWAwoITWFuaWZlc3QSPwoFZmlsZXMYASADKAsyJC5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLk1hbmlmZXN0RmlsZUIKukgHkgEECAEQZBJ5Cgl2YXJpYWJsZXMYAiADKAsyLy5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLk1hbmlmZXN0LlZhcmlhYmxlc0VudHJ5QjW6SDKaAS8QgAIiInIgMh5eW0EtWmEtel9dW0EtWmEtejAtOV9dezAsMTI3fSQqBnIEKICABBJsCgdidW5kbGVzGAMgAygLMi0ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5NYW5pZmVzdC5CdW5kbGVzRW50cnlCLLpIKZoBJhDoByIGcgQQARhAKhlyFzIVXnNoYTI1NjpbMC05YS1mXXs2NH0kGjAKDlZhcmlhYmxlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLgoMQnVuZGxlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYAoTUGxhbk1hbmlmZXN0UmVxdWVzdBI6CghtYW5pZmVzdBgBIAEoCzIgLm9wZW5oZXJtaXQubWFuaWZlc3QudjEuTWFuaWZlc3RCBrpIA8gBARINCgVwcnVuZRgCIAEoCCJ0ChRQbGFuTWFuaWZlc3RSZXNwb25zZRIvCgdjaGFuZ2VzGAEgAygLMh4ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5DaGFuZ2USFwoPdW5jaGFuZ2VkX2NvdW50GAIgASgFEhIKCnBsYW5fdG9rZW4YAyABKAki/QEKFEFwcGx5TWFuaWZlc3RSZXF1ZXN0EhsKCG1hbmlmZXN0GAEgASgJQgm6SAZyBCiAgEASGwoJZmlsZV9uYW1lGAIgASgJQgi6SAVyAxiACBIgCg5iYXNlX2RpcmVjdG9yeRgDIAEoCUIIukgFcgMYgCASDwoHZHJ5X3J1bhgEIAEoCBIwCgZzb3VyY2UYBSABKAsyIC5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLk1hbmlmZXN0Eg0KBXBydW5lGAYgASgIEhwKCnBsYW5fdG9rZW4YByABKAlCCLpIBXIDGIABOhm6SBYiFAoIbWFuaWZlc3QKBnNvdXJjZRABInUKFUFwcGx5TWFuaWZlc3RSZXNwb25zZRIvCgdjaGFuZ2VzGAEgAygLMh4ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5DaGFuZ2USFwoPdW5jaGFuZ2VkX2NvdW50GAIgASgFEhIKCnBsYW5fdG9rZW4YAyABKAkiUAoSRGV0ZWN0RHJpZnRSZXF1ZXN0EjoKCG1hbmlmZXN0GAEgASgLMiAub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5NYW5pZmVzdEIGukgDyAEBIl0KE0RldGVjdERyaWZ0UmVzcG9uc2USLQoGZHJpZnRzGAEgAygLMh0ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5EcmlmdBIXCg91bmNoYW5nZWRfY291bnQYAiABKAUiUgoVRXhwb3J0TWFuaWZlc3RSZXF1ZXN0EiQKCWFnZW50X2lkcxgBIAMoCUIRukgOkgELEOgHIgZyBBABGD8SEwoLc2tpbGxfcGF0aHMYAiABKAgiWAoWRXhwb3J0TWFuaWZlc3RSZXNwb25zZRIQCghtYW5pZmVzdBgBIAEoCRIRCglza2lsbF9pZHMYAiADKAkSGQoRcGxhaW5fdmFsdWVfY291bnQYAyABKAUiVgoUQ29tcGFyZUFnZW50c1JlcXVlc3QSGwoIYWdlbnRfaWQYASABKAlCCbpIBnIEEAEYPxIhCg5vdGhlcl9hZ2VudF9pZBgCIAEoCUIJukgGcgQQARg/IkwKFUNvbXBhcmVBZ2VudHNSZXNwb25zZRIzCgZmaWVsZHMYASADKAsyIy5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLkZpZWxkQ2hhbmdlIp8BCgZDaGFuZ2USNAoGYWN0aW9uGAEgASgOMiQub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5DaGFuZ2VBY3Rpb24SFQoNcmVzb3VyY2VfdHlwZRgCIAEoCRITCgtyZXNvdXJjZV9pZBgDIAEoCRIzCgZmaWVsZHMYBCADKAsyIy5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLkZpZWxkQ2hhbmdlIk0KC0ZpZWxkQ2hhbmdlEgwKBHBhdGgYASABKAkSDgoGYmVmb3JlGAIgASgJEg0KBWFmdGVyGAMgASgJEhEKCXNlbnNpdGl2ZRgEIAEoCCLiAQoFRHJpZnQSLwoEa2luZBgBIAEoDjIhLm9wZW5oZXJtaXQubWFuaWZlc3QudjEuRHJpZnRLaW5kEhUKDXJlc291cmNlX3R5cGUYAiABKAkSEwoLcmVzb3VyY2VfaWQYAyABKAkSMwoGZmllbGRzGAQgAygLMiMub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5GaWVsZENoYW5nZRINCgVhY3RvchgFIAEoCRIoCgR0aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZhY3Rpb24YByABKAkiTQoQTWFuaWZlc3RQcm9ibGVtcxI5Cghwcm9ibGVtcxgBIAMoCzInLm9wZW5oZXJtaXQubWFuaWZlc3QudjEuTWFuaWZlc3RQcm9ibGVtIm8KD01hbmlmZXN0UHJvYmxlbRIRCglmaWxlX25hbWUYASABKAkSDAoEbGluZRgCIAEoBRIOCgZjb2x1bW4YAyABKAUSDAoEcGF0aBgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEgwKBGhpbnQYBiABKAkqewoMQ2hhbmdlQWN0aW9uEh0KGUNIQU5HRV9BQ1RJT05fVU5TUEVDSUZJRUQQABIYChRDSEFOR0VfQUNUSU9OX0NSRUFURRABEhgKFENIQU5HRV9BQ1RJT05fVVBEQVRFEAISGAoUQ0hBTkdFX0FDVElPTl9ERUxFVEUQAyptCglEcmlmdEtpbmQSGgoWRFJJRlRfS0lORF9VTlNQRUNJRklFRBAAEhYKEkRSSUZUX0tJTkRfQ0hBTkdFRBABEhQKEERSSUZUX0tJTkRfQURERUQQAhIWChJEUklGVF9LSU5EX01JU1NJTkcQAzK4BQoPTWFuaWZlc3RTZXJ2aWNlEoMBCgxQbGFuTWFuaWZlc3QSKy5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLlBsYW5NYW5pZmVzdFJlcXVlc3QaLC5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLlBsYW5NYW5pZmVzdFJlc3BvbnNlIhiQAgHi5RgRCAISCW1hbmlmZXN0cxgBKAMShgEKDUFwcGx5TWFuaWZlc3QSLC5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLkFwcGx5TWFuaWZlc3RSZXF1ZXN0Gi0ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5BcHBseU1hbmlmZXN0UmVzcG9uc2UiGJACAuLlGBEIAhIJbWFuaWZlc3RzGAIoAxKAAQoLRGV0ZWN0RHJpZnQSKi5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLkRldGVjdERyaWZ0UmVxdWVzdBorLm9wZW5oZXJtaXQubWFuaWZlc3QudjEuRGV0ZWN0RHJpZnRSZXNwb25zZSIYkAIB4uUYEQgCEgltYW5pZmVzdHMYASgDEokBCg5FeHBvcnRNYW5pZmVzdBItLm9wZW5oZXJtaXQubWFuaWZlc3QudjEuRXhwb3J0TWFuaWZlc3RSZXF1ZXN0Gi4ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5FeHBvcnRNYW5pZmVzdFJlc3BvbnNlIhiQAgHi5RgRCAISCW1hbmlmZXN0cxgBKAMShgEKDUNvbXBhcmVBZ2VudHMSLC5vcGVuaGVybWl0Lm1hbmlmZXN0LnYxLkNvbXBhcmVBZ2VudHNSZXF1ZXN0Gi0ub3Blbmhlcm1pdC5tYW5pZmVzdC52MS5Db21wYXJlQWdlbnRzUmVzcG9uc2UiGJACAeLlGBEIAhIJbWFuaWZlc3RzGAEoA2IGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_openhermit_common_v1_access]);
+
+/**
+ * One file of a manifest.
+ *
+ * @generated from message openhermit.manifest.v1.ManifestFile
+ */
+export type ManifestFile = Message<"openhermit.manifest.v1.ManifestFile"> & {
+  /**
+   * The file's name, for messages. No two are the same.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Its text, YAML or JSON, at most 1 MiB.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * The absolute folder that relative paths in it refer to. Empty refuses relative paths.
+   *
+   * @generated from field: string base_directory = 3;
+   */
+  baseDirectory: string;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.ManifestFile.
+ * Use `create(ManifestFileSchema)` to create a new message.
+ */
+export const ManifestFileSchema: GenMessage<ManifestFile> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 0);
+
+/**
+ * A manifest: one file or several that are read as one.
+ *
+ * @generated from message openhermit.manifest.v1.Manifest
+ */
+export type Manifest = Message<"openhermit.manifest.v1.Manifest"> & {
+  /**
+   * The files, at most 100, together at most 3 MiB. A resource stands in one of them.
+   *
+   * @generated from field: repeated openhermit.manifest.v1.ManifestFile files = 1;
+   */
+  files: ManifestFile[];
+
+  /**
+   * The values of the variables that the files declare under `environment:`, from the environment of whoever applies.
+   *
+   * @generated from field: map<string, string> variables = 2;
+   */
+  variables: { [key: string]: string };
+
+  /**
+   * The digests of the bundles of the skills that the files name by a path, by the skill's id.
+   *
+   * @generated from field: map<string, string> bundles = 3;
+   */
+  bundles: { [key: string]: string };
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.Manifest.
+ * Use `create(ManifestSchema)` to create a new message.
+ */
+export const ManifestSchema: GenMessage<Manifest> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 1);
+
+/**
+ * The request of PlanManifest.
+ *
+ * @generated from message openhermit.manifest.v1.PlanManifestRequest
+ */
+export type PlanManifestRequest = Message<"openhermit.manifest.v1.PlanManifestRequest"> & {
+  /**
+   * The manifest.
+   *
+   * @generated from field: openhermit.manifest.v1.Manifest manifest = 1;
+   */
+  manifest?: Manifest | undefined;
+
+  /**
+   * Whether what the manifest does not name is to be deleted: agents, providers that somebody put, MCP servers, skills and
+   * defaults in reach.
+   *
+   * @generated from field: bool prune = 2;
+   */
+  prune: boolean;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.PlanManifestRequest.
+ * Use `create(PlanManifestRequestSchema)` to create a new message.
+ */
+export const PlanManifestRequestSchema: GenMessage<PlanManifestRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 2);
+
+/**
+ * The answer of PlanManifest.
+ *
+ * @generated from message openhermit.manifest.v1.PlanManifestResponse
+ */
+export type PlanManifestResponse = Message<"openhermit.manifest.v1.PlanManifestResponse"> & {
+  /**
+   * What would change: defaults, providers, agents, skills, MCP servers, each in the manifest's order; deletions last.
+   *
+   * @generated from field: repeated openhermit.manifest.v1.Change changes = 1;
+   */
+  changes: Change[];
+
+  /**
+   * How many resources are as the manifest says.
+   *
+   * @generated from field: int32 unchanged_count = 2;
+   */
+  unchangedCount: number;
+
+  /**
+   * Names this plan and the state it was made for. ApplyManifest with it refuses when either has changed.
+   *
+   * @generated from field: string plan_token = 3;
+   */
+  planToken: string;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.PlanManifestResponse.
+ * Use `create(PlanManifestResponseSchema)` to create a new message.
+ */
+export const PlanManifestResponseSchema: GenMessage<PlanManifestResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 3);
 
 /**
  * The request of ApplyManifest.
@@ -23,32 +159,53 @@ export const file_openhermit_manifest_v1_manifest_service: GenFile = /*@__PURE__
  */
 export type ApplyManifestRequest = Message<"openhermit.manifest.v1.ApplyManifestRequest"> & {
   /**
-   * The manifest, YAML, at most 1 MiB.
+   * A manifest of one file, YAML, at most 1 MiB: the short form of source.
    *
    * @generated from field: string manifest = 1;
    */
   manifest: string;
 
   /**
-   * The file's name, for messages.
+   * The name of that file, for messages.
    *
    * @generated from field: string file_name = 2;
    */
   fileName: string;
 
   /**
-   * The absolute folder that relative paths of the manifest refer to. Empty refuses relative paths.
+   * The absolute folder that relative paths in it refer to. Empty refuses relative paths.
    *
    * @generated from field: string base_directory = 3;
    */
   baseDirectory: string;
 
   /**
-   * When true, says what would change and changes nothing.
+   * When true, says what would change and changes nothing: as PlanManifest does.
    *
    * @generated from field: bool dry_run = 4;
    */
   dryRun: boolean;
+
+  /**
+   * The manifest. Either this or manifest is set.
+   *
+   * @generated from field: openhermit.manifest.v1.Manifest source = 5;
+   */
+  source?: Manifest | undefined;
+
+  /**
+   * Whether what the manifest does not name is deleted, see PlanManifestRequest.
+   *
+   * @generated from field: bool prune = 6;
+   */
+  prune: boolean;
+
+  /**
+   * The token of a plan. When set, exactly that plan is carried out or nothing.
+   *
+   * @generated from field: string plan_token = 7;
+   */
+  planToken: string;
 };
 
 /**
@@ -56,7 +213,7 @@ export type ApplyManifestRequest = Message<"openhermit.manifest.v1.ApplyManifest
  * Use `create(ApplyManifestRequestSchema)` to create a new message.
  */
 export const ApplyManifestRequestSchema: GenMessage<ApplyManifestRequest> = /*@__PURE__*/
-  messageDesc(file_openhermit_manifest_v1_manifest_service, 0);
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 4);
 
 /**
  * The answer of ApplyManifest.
@@ -65,7 +222,7 @@ export const ApplyManifestRequestSchema: GenMessage<ApplyManifestRequest> = /*@_
  */
 export type ApplyManifestResponse = Message<"openhermit.manifest.v1.ApplyManifestResponse"> & {
   /**
-   * What changed, grouped by resource, in the manifest's order. Empty when the fleet already matched.
+   * What changed, as in PlanManifestResponse. Empty when the fleet already matched.
    *
    * @generated from field: repeated openhermit.manifest.v1.Change changes = 1;
    */
@@ -77,6 +234,13 @@ export type ApplyManifestResponse = Message<"openhermit.manifest.v1.ApplyManifes
    * @generated from field: int32 unchanged_count = 2;
    */
   unchangedCount: number;
+
+  /**
+   * Of a dry run: names the plan.
+   *
+   * @generated from field: string plan_token = 3;
+   */
+  planToken: string;
 };
 
 /**
@@ -84,7 +248,168 @@ export type ApplyManifestResponse = Message<"openhermit.manifest.v1.ApplyManifes
  * Use `create(ApplyManifestResponseSchema)` to create a new message.
  */
 export const ApplyManifestResponseSchema: GenMessage<ApplyManifestResponse> = /*@__PURE__*/
-  messageDesc(file_openhermit_manifest_v1_manifest_service, 1);
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 5);
+
+/**
+ * The request of DetectDrift.
+ *
+ * @generated from message openhermit.manifest.v1.DetectDriftRequest
+ */
+export type DetectDriftRequest = Message<"openhermit.manifest.v1.DetectDriftRequest"> & {
+  /**
+   * The manifest.
+   *
+   * @generated from field: openhermit.manifest.v1.Manifest manifest = 1;
+   */
+  manifest?: Manifest | undefined;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.DetectDriftRequest.
+ * Use `create(DetectDriftRequestSchema)` to create a new message.
+ */
+export const DetectDriftRequestSchema: GenMessage<DetectDriftRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 6);
+
+/**
+ * The answer of DetectDrift.
+ *
+ * @generated from message openhermit.manifest.v1.DetectDriftResponse
+ */
+export type DetectDriftResponse = Message<"openhermit.manifest.v1.DetectDriftResponse"> & {
+  /**
+   * Where the fleet differs, ordered as in PlanManifestResponse; what only the fleet has comes last.
+   *
+   * @generated from field: repeated openhermit.manifest.v1.Drift drifts = 1;
+   */
+  drifts: Drift[];
+
+  /**
+   * How many resources are as the manifest says.
+   *
+   * @generated from field: int32 unchanged_count = 2;
+   */
+  unchangedCount: number;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.DetectDriftResponse.
+ * Use `create(DetectDriftResponseSchema)` to create a new message.
+ */
+export const DetectDriftResponseSchema: GenMessage<DetectDriftResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 7);
+
+/**
+ * The request of ExportManifest.
+ *
+ * @generated from message openhermit.manifest.v1.ExportManifestRequest
+ */
+export type ExportManifestRequest = Message<"openhermit.manifest.v1.ExportManifestRequest"> & {
+  /**
+   * The agents to export, with what they use. Empty: everything in reach.
+   *
+   * @generated from field: repeated string agent_ids = 1;
+   */
+  agentIds: string[];
+
+  /**
+   * How skills are named: false by their digest, true by the path `./skills/<id>`, where the caller puts their files.
+   *
+   * @generated from field: bool skill_paths = 2;
+   */
+  skillPaths: boolean;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.ExportManifestRequest.
+ * Use `create(ExportManifestRequestSchema)` to create a new message.
+ */
+export const ExportManifestRequestSchema: GenMessage<ExportManifestRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 8);
+
+/**
+ * The answer of ExportManifest.
+ *
+ * @generated from message openhermit.manifest.v1.ExportManifestResponse
+ */
+export type ExportManifestResponse = Message<"openhermit.manifest.v1.ExportManifestResponse"> & {
+  /**
+   * The manifest, YAML, in the order of the ids.
+   *
+   * @generated from field: string manifest = 1;
+   */
+  manifest: string;
+
+  /**
+   * The skills in it, so that the caller can get their bundles.
+   *
+   * @generated from field: repeated string skill_ids = 2;
+   */
+  skillIds: string[];
+
+  /**
+   * How many values of environments and headers stand in it as they are; they may be secret.
+   *
+   * @generated from field: int32 plain_value_count = 3;
+   */
+  plainValueCount: number;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.ExportManifestResponse.
+ * Use `create(ExportManifestResponseSchema)` to create a new message.
+ */
+export const ExportManifestResponseSchema: GenMessage<ExportManifestResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 9);
+
+/**
+ * The request of CompareAgents.
+ *
+ * @generated from message openhermit.manifest.v1.CompareAgentsRequest
+ */
+export type CompareAgentsRequest = Message<"openhermit.manifest.v1.CompareAgentsRequest"> & {
+  /**
+   * One agent.
+   *
+   * @generated from field: string agent_id = 1;
+   */
+  agentId: string;
+
+  /**
+   * The other one.
+   *
+   * @generated from field: string other_agent_id = 2;
+   */
+  otherAgentId: string;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.CompareAgentsRequest.
+ * Use `create(CompareAgentsRequestSchema)` to create a new message.
+ */
+export const CompareAgentsRequestSchema: GenMessage<CompareAgentsRequest> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 10);
+
+/**
+ * The answer of CompareAgents.
+ *
+ * @generated from message openhermit.manifest.v1.CompareAgentsResponse
+ */
+export type CompareAgentsResponse = Message<"openhermit.manifest.v1.CompareAgentsResponse"> & {
+  /**
+   * In what they differ: before is the first one's value, after the other one's. Empty when they run with the same.
+   *
+   * @generated from field: repeated openhermit.manifest.v1.FieldChange fields = 1;
+   */
+  fields: FieldChange[];
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.CompareAgentsResponse.
+ * Use `create(CompareAgentsResponseSchema)` to create a new message.
+ */
+export const CompareAgentsResponseSchema: GenMessage<CompareAgentsResponse> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 11);
 
 /**
  * One change to one resource.
@@ -93,28 +418,28 @@ export const ApplyManifestResponseSchema: GenMessage<ApplyManifestResponse> = /*
  */
 export type Change = Message<"openhermit.manifest.v1.Change"> & {
   /**
-   * What was done.
+   * What is done.
    *
    * @generated from field: openhermit.manifest.v1.ChangeAction action = 1;
    */
   action: ChangeAction;
 
   /**
-   * `agent`, `provider` or `mcp-server`.
+   * `defaults`, `provider`, `agent`, `skill` or `mcp-server`.
    *
    * @generated from field: string resource_type = 2;
    */
   resourceType: string;
 
   /**
-   * The resource's id.
+   * The resource's id; of the defaults `defaults`.
    *
    * @generated from field: string resource_id = 3;
    */
   resourceId: string;
 
   /**
-   * The fields that changed. Empty when the resource was created.
+   * The fields: of an update those that change, of a creation those that are set, of a deletion those that were.
    *
    * @generated from field: repeated openhermit.manifest.v1.FieldChange fields = 4;
    */
@@ -126,34 +451,41 @@ export type Change = Message<"openhermit.manifest.v1.Change"> & {
  * Use `create(ChangeSchema)` to create a new message.
  */
 export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
-  messageDesc(file_openhermit_manifest_v1_manifest_service, 2);
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 12);
 
 /**
- * One field that changed.
+ * One field that changes.
  *
  * @generated from message openhermit.manifest.v1.FieldChange
  */
 export type FieldChange = Message<"openhermit.manifest.v1.FieldChange"> & {
   /**
-   * The field's path, for example `model`.
+   * The field's path, for example `model`, `env.TOKEN` or `turnLimits.timeout`.
    *
    * @generated from field: string path = 1;
    */
   path: string;
 
   /**
-   * The value before, as in a manifest.
+   * The value before, as in a manifest. Empty: not set. Of a sensitive field `(sensitive)` where one is set.
    *
    * @generated from field: string before = 2;
    */
   before: string;
 
   /**
-   * The value after, as in a manifest.
+   * The value after, as in a manifest. Empty: not set. Of a sensitive field `(sensitive)` where one is set.
    *
    * @generated from field: string after = 3;
    */
   after: string;
+
+  /**
+   * Whether the value may be secret: of environments, headers and a URL's password and query. It is never sent.
+   *
+   * @generated from field: bool sensitive = 4;
+   */
+  sensitive: boolean;
 };
 
 /**
@@ -161,10 +493,74 @@ export type FieldChange = Message<"openhermit.manifest.v1.FieldChange"> & {
  * Use `create(FieldChangeSchema)` to create a new message.
  */
 export const FieldChangeSchema: GenMessage<FieldChange> = /*@__PURE__*/
-  messageDesc(file_openhermit_manifest_v1_manifest_service, 3);
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 13);
 
 /**
- * A detail of INVALID_ARGUMENT: every problem of a manifest.
+ * One resource that differs from the manifest.
+ *
+ * @generated from message openhermit.manifest.v1.Drift
+ */
+export type Drift = Message<"openhermit.manifest.v1.Drift"> & {
+  /**
+   * How it differs.
+   *
+   * @generated from field: openhermit.manifest.v1.DriftKind kind = 1;
+   */
+  kind: DriftKind;
+
+  /**
+   * As in Change.
+   *
+   * @generated from field: string resource_type = 2;
+   */
+  resourceType: string;
+
+  /**
+   * As in Change.
+   *
+   * @generated from field: string resource_id = 3;
+   */
+  resourceId: string;
+
+  /**
+   * The fields that differ: before is what the manifest says, after is what is. Of an added resource those that are set.
+   *
+   * @generated from field: repeated openhermit.manifest.v1.FieldChange fields = 4;
+   */
+  fields: FieldChange[];
+
+  /**
+   * Who changed it last in what differs, as the audit trail says, for example `member:alice`. Empty: not known, or longer
+   * ago than the trail is kept.
+   *
+   * @generated from field: string actor = 5;
+   */
+  actor: string;
+
+  /**
+   * When that was. Unset when it is not known.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 6;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * What was done then, for example `agents.update`.
+   *
+   * @generated from field: string action = 7;
+   */
+  action: string;
+};
+
+/**
+ * Describes the message openhermit.manifest.v1.Drift.
+ * Use `create(DriftSchema)` to create a new message.
+ */
+export const DriftSchema: GenMessage<Drift> = /*@__PURE__*/
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 14);
+
+/**
+ * A detail of INVALID_ARGUMENT: every problem of a manifest, or of a skill.
  *
  * @generated from message openhermit.manifest.v1.ManifestProblems
  */
@@ -182,7 +578,7 @@ export type ManifestProblems = Message<"openhermit.manifest.v1.ManifestProblems"
  * Use `create(ManifestProblemsSchema)` to create a new message.
  */
 export const ManifestProblemsSchema: GenMessage<ManifestProblems> = /*@__PURE__*/
-  messageDesc(file_openhermit_manifest_v1_manifest_service, 4);
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 15);
 
 /**
  * One problem of a manifest.
@@ -198,14 +594,14 @@ export type ManifestProblem = Message<"openhermit.manifest.v1.ManifestProblem"> 
   fileName: string;
 
   /**
-   * The line, from 1.
+   * The line, from 1. 0 where there is none.
    *
    * @generated from field: int32 line = 2;
    */
   line: number;
 
   /**
-   * The column, from 1.
+   * The column, from 1. 0 where there is none.
    *
    * @generated from field: int32 column = 3;
    */
@@ -238,10 +634,10 @@ export type ManifestProblem = Message<"openhermit.manifest.v1.ManifestProblem"> 
  * Use `create(ManifestProblemSchema)` to create a new message.
  */
 export const ManifestProblemSchema: GenMessage<ManifestProblem> = /*@__PURE__*/
-  messageDesc(file_openhermit_manifest_v1_manifest_service, 5);
+  messageDesc(file_openhermit_manifest_v1_manifest_service, 16);
 
 /**
- * What was done to a resource.
+ * What is done to a resource.
  *
  * @generated from enum openhermit.manifest.v1.ChangeAction
  */
@@ -254,22 +650,29 @@ export const ChangeAction = {
   UNSPECIFIED: 0,
 
   /**
-   * It was created.
+   * It is created.
    *
    * @generated from enum value: CHANGE_ACTION_CREATE = 1;
    */
   CREATE: 1,
 
   /**
-   * It was changed.
+   * It is changed.
    *
    * @generated from enum value: CHANGE_ACTION_UPDATE = 2;
    */
   UPDATE: 2,
+
+  /**
+   * It is deleted.
+   *
+   * @generated from enum value: CHANGE_ACTION_DELETE = 3;
+   */
+  DELETE: 3,
 } as const;
 
 /**
- * What was done to a resource.
+ * What is done to a resource.
  *
  * @generated from enum openhermit.manifest.v1.ChangeAction
  */
@@ -282,16 +685,78 @@ export const ChangeActionSchema: GenEnum<ChangeAction> = /*@__PURE__*/
   enumDesc(file_openhermit_manifest_v1_manifest_service, 0);
 
 /**
- * ManifestService makes the fleet what a manifest says.
+ * How a resource differs from the manifest.
+ *
+ * @generated from enum openhermit.manifest.v1.DriftKind
+ */
+export const DriftKind = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: DRIFT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It is not as the manifest says.
+   *
+   * @generated from enum value: DRIFT_KIND_CHANGED = 1;
+   */
+  CHANGED: 1,
+
+  /**
+   * The manifest does not name it.
+   *
+   * @generated from enum value: DRIFT_KIND_ADDED = 2;
+   */
+  ADDED: 2,
+
+  /**
+   * The manifest names it, and it does not exist.
+   *
+   * @generated from enum value: DRIFT_KIND_MISSING = 3;
+   */
+  MISSING: 3,
+} as const;
+
+/**
+ * How a resource differs from the manifest.
+ *
+ * @generated from enum openhermit.manifest.v1.DriftKind
+ */
+export type DriftKind = (typeof DriftKind)[keyof typeof DriftKind] | UnknownEnum;
+
+/**
+ * Describes the enum openhermit.manifest.v1.DriftKind.
+ */
+export const DriftKindSchema: GenEnum<DriftKind> = /*@__PURE__*/
+  enumDesc(file_openhermit_manifest_v1_manifest_service, 1);
+
+/**
+ * ManifestService makes the fleet what a manifest says, and says where the two differ. What the caller may not reach is not seen,
+ * not compared and not changed.
  *
  * @generated from service openhermit.manifest.v1.ManifestService
  */
 export const ManifestService: GenService<{
   /**
-   * ApplyManifest creates and updates the agents, providers and MCP servers that the manifest names, in one transaction.
-   * What the manifest does not name stays as it is. Idempotent: applying twice changes nothing.
-   * Errors: INVALID_ARGUMENT with a ManifestProblems detail that lists every problem with its place; ABORTED when
-   * another apply won, and nothing was changed.
+   * PlanManifest says what ApplyManifest would do, and changes nothing.
+   * Errors: INVALID_ARGUMENT with a ManifestProblems detail that lists every problem with its place; PERMISSION_DENIED for what
+   * the caller could not apply.
+   *
+   * @generated from rpc openhermit.manifest.v1.ManifestService.PlanManifest
+   */
+  planManifest: {
+    methodKind: "unary";
+    input: typeof PlanManifestRequestSchema;
+    output: typeof PlanManifestResponseSchema;
+  },
+  /**
+   * ApplyManifest makes the fleet what the manifest says, in one transaction: all of it or nothing. What the manifest does not name
+   * stays as it is, unless prune is set. Idempotent: applying twice changes nothing.
+   * Errors: INVALID_ARGUMENT with a ManifestProblems detail that lists every problem with its place; ABORTED when another apply
+   * is under way, or the fleet has changed since the plan, and nothing was changed; FAILED_PRECONDITION when the bundle of a
+   * skill is not stored; PERMISSION_DENIED for what the caller may not change.
    *
    * @generated from rpc openhermit.manifest.v1.ManifestService.ApplyManifest
    */
@@ -299,6 +764,39 @@ export const ManifestService: GenService<{
     methodKind: "unary";
     input: typeof ApplyManifestRequestSchema;
     output: typeof ApplyManifestResponseSchema;
+  },
+  /**
+   * DetectDrift says where the fleet differs from the manifest, also what only the fleet has, with who changed it and when.
+   * Errors: as PlanManifest.
+   *
+   * @generated from rpc openhermit.manifest.v1.ManifestService.DetectDrift
+   */
+  detectDrift: {
+    methodKind: "unary";
+    input: typeof DetectDriftRequestSchema;
+    output: typeof DetectDriftResponseSchema;
+  },
+  /**
+   * ExportManifest returns the manifest of what is: applied to an empty fleet it gives the same. It holds values of environments and
+   * headers, so it needs the right to write what it names.
+   *
+   * @generated from rpc openhermit.manifest.v1.ManifestService.ExportManifest
+   */
+  exportManifest: {
+    methodKind: "unary";
+    input: typeof ExportManifestRequestSchema;
+    output: typeof ExportManifestResponseSchema;
+  },
+  /**
+   * CompareAgents says in what two agents differ, of all they run with: their effective values, MCP servers and skills.
+   * Errors: NOT_FOUND.
+   *
+   * @generated from rpc openhermit.manifest.v1.ManifestService.CompareAgents
+   */
+  compareAgents: {
+    methodKind: "unary";
+    input: typeof CompareAgentsRequestSchema;
+    output: typeof CompareAgentsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_openhermit_manifest_v1_manifest_service, 0);

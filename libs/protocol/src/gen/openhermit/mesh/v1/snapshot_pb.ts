@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file openhermit/mesh/v1/snapshot.proto.
  */
 export const file_openhermit_mesh_v1_snapshot: GenFile = /*@__PURE__*/
-  fileDesc("CiFvcGVuaGVybWl0L21lc2gvdjEvc25hcHNob3QucHJvdG8SEm9wZW5oZXJtaXQubWVzaC52MSLcAQoIU25hcHNob3QSEAoIYWdlbnRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoAxIUCgxkaXNwbGF5X25hbWUYAyABKAkSLAoEc3BlYxgEIAEoCzIeLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnRTcGVjEi8KCHByb3ZpZGVyGAUgASgLMh0ub3Blbmhlcm1pdC5mbGVldC52MS5Qcm92aWRlchI1CgttY3Bfc2VydmVycxgGIAMoCzIgLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5NY3BTZXJ2ZXJiBnByb3RvMw", [file_openhermit_catalog_v1_mcp_server, file_openhermit_fleet_v1_agent]);
+  fileDesc("CiFvcGVuaGVybWl0L21lc2gvdjEvc25hcHNob3QucHJvdG8SEm9wZW5oZXJtaXQubWVzaC52MSKPAgoIU25hcHNob3QSEAoIYWdlbnRfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoAxIUCgxkaXNwbGF5X25hbWUYAyABKAkSLAoEc3BlYxgEIAEoCzIeLm9wZW5oZXJtaXQuZmxlZXQudjEuQWdlbnRTcGVjEi8KCHByb3ZpZGVyGAUgASgLMh0ub3Blbmhlcm1pdC5mbGVldC52MS5Qcm92aWRlchI1CgttY3Bfc2VydmVycxgGIAMoCzIgLm9wZW5oZXJtaXQuY2F0YWxvZy52MS5NY3BTZXJ2ZXISMQoGc2tpbGxzGAcgAygLMiEub3Blbmhlcm1pdC5tZXNoLnYxLlNuYXBzaG90U2tpbGwiVAoNU25hcHNob3RTa2lsbBIKCgJpZBgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIOCgZkaWdlc3QYAyABKAkSEgoKc2l6ZV9ieXRlcxgEIAEoA2IGcHJvdG8z", [file_openhermit_catalog_v1_mcp_server, file_openhermit_fleet_v1_agent]);
 
 /**
  * All that a sidecar needs to run one agent. Always complete, never a difference.
@@ -65,6 +65,13 @@ export type Snapshot = Message<"openhermit.mesh.v1.Snapshot"> & {
    * @generated from field: repeated openhermit.catalog.v1.McpServer mcp_servers = 6;
    */
   mcpServers: McpServer[];
+
+  /**
+   * The skills it has, its own and those assigned to `*`, ordered by id. A sidecar fetches the files with ReadBundle.
+   *
+   * @generated from field: repeated openhermit.mesh.v1.SnapshotSkill skills = 7;
+   */
+  skills: SnapshotSkill[];
 };
 
 /**
@@ -73,4 +80,46 @@ export type Snapshot = Message<"openhermit.mesh.v1.Snapshot"> & {
  */
 export const SnapshotSchema: GenMessage<Snapshot> = /*@__PURE__*/
   messageDesc(file_openhermit_mesh_v1_snapshot, 0);
+
+/**
+ * One skill of an agent.
+ *
+ * @generated from message openhermit.mesh.v1.SnapshotSkill
+ */
+export type SnapshotSkill = Message<"openhermit.mesh.v1.SnapshotSkill"> & {
+  /**
+   * The skill's id, the name in its SKILL.md.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What it does and when to use it: what the model sees before it opens the skill.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * The bundle with its files, `sha256:…`.
+   *
+   * @generated from field: string digest = 3;
+   */
+  digest: string;
+
+  /**
+   * The size of all its files together, bytes.
+   *
+   * @generated from field: int64 size_bytes = 4;
+   */
+  sizeBytes: bigint;
+};
+
+/**
+ * Describes the message openhermit.mesh.v1.SnapshotSkill.
+ * Use `create(SnapshotSkillSchema)` to create a new message.
+ */
+export const SnapshotSkillSchema: GenMessage<SnapshotSkill> = /*@__PURE__*/
+  messageDesc(file_openhermit_mesh_v1_snapshot, 1);
 
