@@ -1,6 +1,8 @@
 import { createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { ActivityService } from "@openhermit/protocol/activity/v1/activity_service";
+import { CatalogService } from "@openhermit/protocol/catalog/v1/catalog_service";
+import { SkillService } from "@openhermit/protocol/catalog/v1/skill_service";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { HealthService } from "@openhermit/protocol/health/v1/health_service";
 import { ManifestService } from "@openhermit/protocol/manifest/v1/manifest_service";
@@ -16,11 +18,13 @@ export interface Gateway {
   /** For the clients that few commands need. */
   readonly transport: Transport;
   readonly activity: Client<typeof ActivityService>;
+  readonly catalog: Client<typeof CatalogService>;
   readonly enrollment: Client<typeof EnrollmentService>;
   readonly fleet: Client<typeof FleetService>;
   readonly health: Client<typeof HealthService>;
   readonly manifest: Client<typeof ManifestService>;
   readonly sessions: Client<typeof SessionService>;
+  readonly skills: Client<typeof SkillService>;
   /** Ends the connection; streams that still run fail. */
   close(): void;
 }
@@ -30,7 +34,8 @@ export const NO_DEADLINE = { timeoutMs: 0 } as const;
 
 /** How long a unary call may take. */
 const CALL_TIMEOUT_MS = 30_000;
-const MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** The files of a skill are the largest message: 10 MiB, and their paths. */
+const MAX_MESSAGE_BYTES = 12 * 1024 * 1024;
 
 /** Makes the clients. Connects with the first call. */
 export function createGateway(options: {
@@ -60,11 +65,13 @@ export function createGateway(options: {
     source,
     transport,
     activity: createClient(ActivityService, transport),
+    catalog: createClient(CatalogService, transport),
     enrollment: createClient(EnrollmentService, transport),
     fleet: createClient(FleetService, transport),
     health: createClient(HealthService, transport),
     manifest: createClient(ManifestService, transport),
     sessions: createClient(SessionService, transport),
+    skills: createClient(SkillService, transport),
     close: () => sessionManager.abort(),
   };
 }
