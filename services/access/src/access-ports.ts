@@ -1,10 +1,11 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import type { RecordChanges, Reach } from "@openhermit/caller";
-import type { Database } from "@openhermit/postgres";
+import type { Database, Queryable } from "@openhermit/postgres";
 import type { Member } from "@openhermit/protocol/access/v1/member";
 import type { Role } from "@openhermit/protocol/access/v1/subject";
 import type { Log } from "@openhermit/telemetry";
 
+import type { ChangeTarget, LastChange } from "./audit/last-changes-store.ts";
 import type { Actor, Principal } from "./principal.ts";
 
 /** What access needs of the rest of the gateway. */
@@ -154,8 +155,11 @@ export interface AccessService {
   mayOwnFor(principal: Principal, teamId: string): boolean;
   /** Whether a team exists. From memory. */
   isTeam(teamId: string): boolean;
-  /** The agent is deleted: nobody holds a grant on it any more. Errors: DATABASE_UNAVAILABLE. */
-  forgetAgent(agentId: string): Promise<void>;
+  /**
+   * A transaction deletes these agents: nobody holds a grant on them any more, on this gateway at once, on the others when it
+   * commits. Errors: DATABASE_UNAVAILABLE.
+   */
+  forgetAgents(tx: Queryable, agentIds: readonly string[]): Promise<void>;
   /** Calls back when rights, tokens or sessions may have changed, on any gateway. Returns how to stop that. */
   onChanged(callback: () => void): () => void;
 
@@ -163,4 +167,9 @@ export interface AccessService {
   recordChanges(actor: Actor): RecordChanges;
   /** Puts a denied attempt into the audit trail, soon. Alike ones within a minute become one record. Never throws. */
   recordDenial(denial: Denial): void;
+  /**
+   * The newest changes of each target that were made, newest first, at most 20 of one; by `type/id`. One statement. A target
+   * without a change that is kept has no entry. Errors: DATABASE_UNAVAILABLE.
+   */
+  lastChanges(db: Queryable, targets: readonly ChangeTarget[]): Promise<ReadonlyMap<string, readonly LastChange[]>>;
 }

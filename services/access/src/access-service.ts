@@ -14,8 +14,9 @@ import { accessUnavailable } from "./access-error.ts";
 import type { AccessService, AccessServiceOptions } from "./access-ports.ts";
 import type { AccessRpcOptions } from "./access-rpc-options.ts";
 import { createAuditTrail } from "./audit/audit-trail.ts";
+import { readLastChanges } from "./audit/last-changes-store.ts";
 import { createDirectory } from "./directory/directory.ts";
-import { forgetAgent } from "./grants/forget-agent.ts";
+import { forgetAgents } from "./grants/forget-agents.ts";
 import { createGrantRpcs } from "./grants/grant-rpcs.ts";
 import { createLogins } from "./login/logins.ts";
 import type { Actor, Principal, SubjectRef } from "./principal.ts";
@@ -165,9 +166,8 @@ export function createAccessService(options: AccessServiceOptions): AccessServic
     decide: (principal, resource, verb) => decide(facts, principal, resource, verb),
     mayOwnFor: (principal, teamId) => mayOwnFor(facts, principal, teamId),
     isTeam: (teamId) => directory.isTeam(teamId),
-    async forgetAgent(agentId) {
-      await forgetAgent(database, recordChanges(FORGETTING), agentId);
-      await rpcOptions.changed();
+    async forgetAgents(tx, agentIds) {
+      if (await forgetAgents(tx, recordChanges(FORGETTING), agentIds)) directory.dropGrantsOn(agentIds);
     },
     onChanged(callback) {
       listeners.add(callback);
@@ -176,5 +176,6 @@ export function createAccessService(options: AccessServiceOptions): AccessServic
 
     recordChanges,
     recordDenial: (denial) => audit.recordDenial(denial),
+    lastChanges: (db, targets) => readLastChanges(db, targets),
   };
 }

@@ -12,6 +12,7 @@ export type {
   ScopedMethod,
 } from "./access-ports.ts";
 export { subjectName } from "./access-call.ts";
+export type { ChangeTarget, LastChange } from "./audit/last-changes-store.ts";
 export { accessMigrations } from "./access-migrations.ts";
 export { createAccessService } from "./access-service.ts";
 export type { Actor, Credential, Principal, Scope, SubjectRef } from "./principal.ts";

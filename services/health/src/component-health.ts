@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { ComponentHealthSchema, HealthState, type ComponentHealth } from "@openhermit/protocol/health/v1/health";
 
+/** Of a detail and of an error, in characters. */
 const MAX_DETAIL_LENGTH = 2000;
 
 /** From well to worst. Unknown stands before what is known to be bad. */
@@ -36,7 +37,8 @@ export function component(name: string, state: HealthState, detail: string, sinc
 
 /**
  * A report in its normal form: each component once (the last word counts), ordered by name. A component that is as it was
- * keeps its time; one that changed and does not say since when, changed now.
+ * keeps its time; one that changed and does not say since when, changed now. Its last error stays when a report, perhaps of
+ * a sidecar that was started anew, knows of none.
  */
 export function normalise(
   reported: readonly ComponentHealth[],
@@ -51,8 +53,20 @@ export function normalise(
       const last = known.get(item.name);
       const same = last !== undefined && last.state === item.state;
       const since = (same ? last.since : undefined) ?? item.since ?? timestampFromDate(now);
-      return create(ComponentHealthSchema, { ...item, detail: item.detail.slice(0, MAX_DETAIL_LENGTH), since });
+      const detail = item.detail.slice(0, MAX_DETAIL_LENGTH);
+      return create(ComponentHealthSchema, { ...item, detail, since, ...lastErrorOf(item, last) });
     });
+}
+
+function lastErrorOf(
+  item: ComponentHealth,
+  before: ComponentHealth | undefined,
+): Pick<ComponentHealth, "lastError" | "lastErrorTime"> {
+  const { lastError, lastErrorTime } = item.lastError === "" && before !== undefined ? before : item;
+  return {
+    lastError: lastError.slice(0, MAX_DETAIL_LENGTH),
+    ...(lastErrorTime === undefined ? {} : { lastErrorTime }),
+  };
 }
 
 /** Whether two reports in normal form say the same. */
@@ -61,7 +75,19 @@ export function isSame(a: readonly ComponentHealth[], b: readonly ComponentHealt
     a.length === b.length &&
     a.every((item, i) => {
       const other = b[i];
-      return item.name === other?.name && item.state === other.state && item.detail === other.detail;
+      return other !== undefined && isSameComponent(item, other);
     })
+  );
+}
+
+function isSameComponent(a: ComponentHealth, b: ComponentHealth): boolean {
+  return (
+    a.name === b.name &&
+    a.state === b.state &&
+    a.detail === b.detail &&
+    a.toolCount === b.toolCount &&
+    a.lastError === b.lastError &&
+    a.lastErrorTime?.seconds === b.lastErrorTime?.seconds &&
+    a.lastErrorTime?.nanos === b.lastErrorTime?.nanos
   );
 }

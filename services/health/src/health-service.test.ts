@@ -1,6 +1,8 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { AgentState } from "@openhermit/protocol/fleet/v1/agent";
-import { HealthState } from "@openhermit/protocol/health/v1/health";
+import { ComponentHealthSchema, HealthState } from "@openhermit/protocol/health/v1/health";
 import { HealthService as HealthRpc } from "@openhermit/protocol/health/v1/health_service";
 import type { Caller } from "@openhermit/caller";
 import { createDatabase, migrate, startEmbeddedPostgres, type Database } from "@openhermit/postgres";
@@ -54,7 +56,18 @@ test("a report is seen at once here, soon on other gateways, also on one that st
     await waitFor(async () => (await detailIn(late)) === "", { what: "a gateway that starts later" });
     await late.close();
 
-    await here.forgetAgent("one");
+    await expect(
+      db.database.transaction(async (tx) => {
+        await here.forgetAgents(tx, ["one"]);
+        throw new Error("changed my mind");
+      }),
+    ).rejects.toThrow("changed my mind");
+    await here.reported("two", [component("model", HealthState.OK, "")]);
+    await waitFor(() => there.components("model").has("two"), { what: "what came after the rollback" });
+    expect([here, there].map((each) => each.components("model").has("one"))).toEqual([true, true]);
+
+    await db.database.transaction((tx) => here.forgetAgents(tx, ["one", "two", "never-was"]));
+    await waitFor(() => [here, there].every((each) => each.components("model").size === 0), { what: "both to forget" });
     const afterwards = gateway(otherDatabase);
     await expect(detailIn(afterwards)).resolves.toBeUndefined();
     await afterwards.close();
@@ -98,6 +111,43 @@ test("it answers while the database is away, and writes what was reported meanwh
     await database.end();
     await server.stop();
     await directory.remove();
+  }
+});
+
+test("what is known of one component is told of each agent, tools and last error too, here and on other gateways", async () => {
+  const otherDatabase = createDatabase({ url: db.url, log: testLog(), applicationName: "other" });
+  const [here, there] = [gateway(db.database), gateway(otherDatabase)];
+  const mcp = (fields: MessageInitShape<typeof ComponentHealthSchema>) =>
+    create(ComponentHealthSchema, { name: "mcp:files", state: HealthState.OK, ...fields });
+  const seen = (service: HealthService) =>
+    [...service.components("mcp:files")].map(([agentId, item]) => [agentId, item.toolCount, item.lastError]);
+  const seenThere = (what: unknown) =>
+    waitFor(() => JSON.stringify(seen(there)) === JSON.stringify(what), { what: `${JSON.stringify(what)} there` });
+  try {
+    await here.reported("one", [mcp({ toolCount: 3 }), component("model", HealthState.OK, "")]);
+    await here.reported("two", [component("model", HealthState.OK, "")]);
+    expect(seen(here)).toEqual([["one", 3, ""]]);
+    await seenThere([["one", 3, ""]]);
+
+    // Nothing but the number of tools, and then nothing but the error, has changed.
+    await here.reported("one", [mcp({ toolCount: 4 })]);
+    await seenThere([["one", 4, ""]]);
+    const lastErrorTime = timestampFromDate(new Date("2026-01-02T03:04:05Z"));
+    await here.reported("one", [mcp({ toolCount: 4, lastError: "it hung", lastErrorTime })]);
+    await seenThere([["one", 4, "it hung"]]);
+    // A sidecar that was started anew knows of no error.
+    await here.reported("one", [mcp({ toolCount: 5 })]);
+    await seenThere([["one", 5, "it hung"]]);
+    expect(there.components("mcp:files").get("one")?.lastErrorTime).toEqual(lastErrorTime);
+    // The server was taken away: its error goes with it.
+    await here.reported("one", []);
+    await seenThere([]);
+    await here.reported("one", [mcp({ toolCount: 6, lastError: "x".repeat(3000) })]);
+    await seenThere([["one", 6, "x".repeat(2000)]]);
+  } finally {
+    await db.database.transaction((tx) => here.forgetAgents(tx, ["one", "two"]));
+    await Promise.all([here.close(), there.close()]);
+    await otherDatabase.end();
   }
 });
 

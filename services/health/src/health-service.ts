@@ -3,13 +3,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { callerName, reachOf, type Caller, type Reach } from "@openhermit/caller";
-import type { Database, MigrationSet } from "@openhermit/postgres";
+import type { Database, MigrationSet, Queryable } from "@openhermit/postgres";
 import type { ComponentHealth, FleetHealth } from "@openhermit/protocol/health/v1/health";
 import { HealthService as HealthRpc } from "@openhermit/protocol/health/v1/health_service";
 import type { Log } from "@openhermit/telemetry";
 import { fleetHealth, type AgentView, type DatabaseView } from "./fleet-health.ts";
 import { createReportMemory } from "./report-memory.ts";
-import { deleteReport, HEALTH_CHANNEL } from "./report-store.ts";
+import { deleteReports, HEALTH_CHANNEL } from "./report-store.ts";
 import { createSyncTask } from "./tasks/sync-reports.ts";
 
 /** The tables of health. */
@@ -44,8 +44,13 @@ export interface HealthService {
    * given. Answers within about 2 s, also without a database.
    */
   summary(reach?: Reach): Promise<FleetHealth>;
-  /** Removes what is known of a deleted agent. Errors: DATABASE_UNAVAILABLE. */
-  forgetAgent(agentId: string): Promise<void>;
+  /** What each agent's sidecar last said of one component, by agent; who never said anything of it is left out. From memory. */
+  components(name: string): ReadonlyMap<string, ComponentHealth>;
+  /**
+   * Removes what is known of agents that a transaction deletes, on every gateway when it commits.
+   * Errors: DATABASE_UNAVAILABLE.
+   */
+  forgetAgents(tx: Queryable, agentIds: readonly string[]): Promise<void>;
 }
 
 /** How long to wait for the agents before the last known ones are taken, in milliseconds. */
@@ -101,9 +106,16 @@ export function createHealthService(options: HealthServiceOptions): HealthServic
       if (memory.put(agentId, components, new Date())) sync.poke();
     },
     summary,
-    async forgetAgent(agentId) {
-      memory.forget(agentId);
-      await deleteReport(database, agentId);
+    components(name) {
+      const found = new Map<string, ComponentHealth>();
+      for (const [agentId, { components }] of memory.reports) {
+        const item = components.find((each) => each.name === name);
+        if (item !== undefined) found.set(agentId, item);
+      }
+      return found;
+    },
+    async forgetAgents(tx, agentIds) {
+      if (agentIds.length > 0) await deleteReports(tx, agentIds);
     },
     routes(router) {
       router.service(HealthRpc, {

@@ -9,9 +9,8 @@ export interface ReportMemory {
   readonly reports: ReadonlyMap<string, Report>;
   /** Takes a report of a sidecar. Returns whether it changed anything. */
   put(agentId: string, components: readonly ComponentHealth[], now: Date): boolean;
-  forget(agentId: string): void;
-  /** Takes what is stored, where it is newer. */
-  merge(stored: ReadonlyMap<string, Report>): void;
+  /** Takes what is stored of the agents asked for, where it is newer; what is stored no more, and not to be written, goes. */
+  merge(asked: readonly string[] | "all", stored: ReadonlyMap<string, Report>): void;
   takeUnwritten(): Named[];
   putBackUnwritten(reports: readonly Named[]): void;
   markUnread(agentIds: readonly string[] | "all"): void;
@@ -40,11 +39,10 @@ export function createReportMemory(): ReportMemory {
       unwritten.add(agentId);
       return true;
     },
-    forget(agentId) {
-      reports.delete(agentId);
-      unwritten.delete(agentId);
-    },
-    merge(stored) {
+    merge(asked, stored) {
+      for (const agentId of asked === "all" ? [...reports.keys()] : asked) {
+        if (!stored.has(agentId) && !unwritten.has(agentId)) reports.delete(agentId);
+      }
       for (const [agentId, report] of stored) {
         const known = reports.get(agentId);
         if (known === undefined || known.reportTime < report.reportTime) reports.set(agentId, report);
@@ -59,8 +57,7 @@ export function createReportMemory(): ReportMemory {
       return taken;
     },
     putBackUnwritten(taken) {
-      // A report that was forgotten meanwhile stays forgotten.
-      for (const [agentId] of taken) if (reports.has(agentId)) unwritten.add(agentId);
+      for (const [agentId] of taken) unwritten.add(agentId);
     },
     markUnread,
     takeUnread() {

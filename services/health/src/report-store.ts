@@ -3,7 +3,10 @@ import { sql, type Queryable } from "@openhermit/postgres";
 import { AgentHealthSchema } from "@openhermit/protocol/health/v1/health";
 import type { Report } from "./fleet-health.ts";
 
-/** The channel on which changes are announced; the payload is the instance that wrote, a space, and the agent. */
+/**
+ * The channel on which changes are announced; the payload is the instance that wrote, a space, and the agent. What is
+ * deleted is announced in nobody's name, so that every gateway reads.
+ */
 export const HEALTH_CHANNEL = "openhermit_health";
 
 /** Writes reports, unless newer ones are stored, and announces those written. One statement. */
@@ -42,7 +45,9 @@ export async function readReports(db: Queryable, agentIds: readonly string[] | "
   );
 }
 
-/** Removes what is stored of an agent. */
-export async function deleteReport(db: Queryable, agentId: string): Promise<void> {
-  await db.query(sql`DELETE FROM health.reports WHERE agent_id = ${agentId}`);
+/** Removes what is stored of these agents, and announces it. One statement. */
+export async function deleteReports(db: Queryable, agentIds: readonly string[]): Promise<void> {
+  await db.query(sql`
+    WITH deleted AS (DELETE FROM health.reports WHERE agent_id = ANY(${agentIds}::text[]) RETURNING agent_id)
+    SELECT pg_notify(${HEALTH_CHANNEL}, '- ' || agent_id) FROM deleted`);
 }

@@ -17,6 +17,8 @@ export interface DirectoryContent {
   grantRole(subject: SubjectRef, agentId: string): Role;
   /** The highest role that any grant of the subject, or of one of its teams, gives on any agent; UNSPECIFIED for none. */
   highestGrant(subject: SubjectRef): Role;
+  /** Takes out all grants on these agents, also those of teams. */
+  dropGrantsOn(agentIds: Iterable<string>): void;
 }
 
 /** The grants of one subject. */
@@ -88,6 +90,14 @@ export function createDirectoryContent(rows: DirectoryRows): DirectoryContent {
       subject.kind === SubjectKind.LOCAL_OPERATOR ? Role.OWNER : (entryOf(subject)?.role ?? Role.UNSPECIFIED),
     grantRole: (subject, agentId) => highestOf(subject, ({ roles }) => roles.get(agentId)),
     highestGrant: (subject) => highestOf(subject, ({ highest }) => highest),
+    dropGrantsOn(agentIds) {
+      const gone = [...agentIds];
+      const held = [...memberEntries.values(), ...accountEntries.values()].map(({ grants }) => grants);
+      for (const grants of [...held, ...teamGrants.values()]) {
+        for (const agentId of gone) grants.roles.delete(agentId);
+        grants.highest = [...grants.roles.values()].reduce(higher, Role.UNSPECIFIED);
+      }
+    },
   };
 }
 

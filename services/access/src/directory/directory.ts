@@ -6,6 +6,11 @@ import { readDirectoryRows } from "./directory-store.ts";
 
 /** Everybody who holds rights, in memory, so that a call asks no database what its caller may do. */
 export interface Directory extends DirectoryContent {
+  /**
+   * Takes out all grants on these agents at once, before it is read that they are gone. What is read from now on counts
+   * again, so a grant that is still stored then is back.
+   */
+  dropGrantsOn(agentIds: Iterable<string>): void;
   /** Whether it was ever read, and what it says is not known to be old for more than 5 s. */
   isReliable(): boolean;
   /** Reads again soon. */
@@ -37,6 +42,8 @@ export function createDirectory(options: DirectoryOptions): Directory {
   let content = createDirectoryContent(NO_ROWS);
   /** Of what was read; empty: never read. */
   let digest = "";
+  /** Agents whose grants were taken out since the newest reading began. */
+  let dropped: string[] = [];
   /** Grows with whatever makes the content doubtful. */
   let doubts = 0;
   let doubtfulSince: number | undefined;
@@ -53,13 +60,16 @@ export function createDirectory(options: DirectoryOptions): Directory {
 
   async function run(): Promise<void> {
     const doubtsBefore = doubts;
+    dropped = [];
     const rows = await readDirectoryRows(database);
     // What became doubtful while this reading ran is read once more.
     if (doubts === doubtsBefore && database.status().ready) doubtfulSince = undefined;
-    const nextDigest = digestOf(rows);
+    // What was taken out meanwhile is in the rows, and not in what they make: the next reading counts as news.
+    const nextDigest = `${digestOf(rows)}${dropped.length > 0 ? " but" : ""}`;
     if (nextDigest === digest) return;
     digest = nextDigest;
     content = createDirectoryContent(rows);
+    content.dropGrantsOn(dropped);
     for (const listener of listeners) listener();
   }
 
@@ -82,6 +92,14 @@ export function createDirectory(options: DirectoryOptions): Directory {
     roleOf: (subject) => content.roleOf(subject),
     grantRole: (subject, agentId) => content.grantRole(subject, agentId),
     highestGrant: (subject) => content.highestGrant(subject),
+    dropGrantsOn(agentIds) {
+      const gone = [...agentIds];
+      dropped.push(...gone);
+      content.dropGrantsOn(gone);
+      // Another word than any reading has: should the grants still be stored, they are back with the next one.
+      if (digest !== "") digest = "changed since";
+      for (const listener of listeners) listener();
+    },
     isReliable: () => digest !== "" && (doubtfulSince === undefined || now() - doubtfulSince < TRUST_MS),
     poke() {
       doubt();

@@ -48,12 +48,15 @@ export async function deleteGrant(tx: Queryable, agentId: string, { kind, id }: 
   await tx.query(sql`DELETE FROM access.grants WHERE agent_id = ${agentId} AND kind = ${kind} AND subject_id = ${id}`);
 }
 
-/** Removes all grants on an agent. Returns who held one. */
-export async function deleteGrantsOn(tx: Queryable, agentId: string): Promise<SubjectRef[]> {
-  const { rows } = await tx.query<SubjectRef>(
-    sql`DELETE FROM access.grants WHERE agent_id = ${agentId} RETURNING kind, subject_id AS id`,
-  );
-  return rows;
+/** Removes all grants on these agents. Returns them, in any order. */
+export async function deleteGrantsOn(
+  tx: Queryable,
+  agentIds: readonly string[],
+): Promise<Pick<StoredGrant, "agentId" | "subject">[]> {
+  const { rows } = await tx.query<SubjectRef & { agentId: string }>(sql`
+    DELETE FROM access.grants WHERE agent_id = ANY(${agentIds}::text[])
+    RETURNING agent_id AS "agentId", kind, subject_id AS id`);
+  return rows.map(({ agentId, kind, id }) => ({ agentId, subject: { kind, id } }));
 }
 
 /** Up to `limit` grants, ordered by agent and subject, after a place. */

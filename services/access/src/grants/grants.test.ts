@@ -66,6 +66,46 @@ it("opens one agent at once, here and there, and closes it again", async () => {
   ]);
 });
 
+it("ends with its agent: here before the next call, there soon, and not when the agent stays after all", async () => {
+  const { grants } = here.as(alice);
+  for (const agentId of ["one", "two"]) {
+    for (const subject of [team("green"), member("bob")]) {
+      await grants.putGrant({ grant: { agentId, subject, role: Role.OPERATOR } });
+    }
+  }
+  const ci = browser(serviceAccount("ci"));
+  const reach = ({ access }: AccessFixture, agentId: string): boolean[] =>
+    [bob, ci].map((who) => access.decide(who, "sessions", "write").agents.has(agentId));
+  const both = (agentId: string) => [...reach(here, agentId), ...reach(there, agentId)];
+  await waitFor(() => both("two").every(Boolean), { what: "the grants on both gateways" });
+  const before = (await auditOf(store.database)).length;
+
+  const undone = store.database.transaction(async (tx) => {
+    await here.access.forgetAgents(tx, ["one"]);
+    throw new Error("changed my mind");
+  });
+  await expect(undone).rejects.toThrow("changed my mind");
+  await tellAll(store.database, [here, there]);
+  expect(both("one")).toEqual([true, true, true, true]);
+
+  const statements = store.database.statementCount();
+  await store.database.transaction((tx) => here.access.forgetAgents(tx, ["two", "one", "none"]));
+  expect([...reach(here, "one"), ...reach(here, "two")]).toEqual([false, false, false, false]);
+  expect(here.access.decide(bob, "sessions", "write").granted).toBe(false);
+  // BEGIN, the lock, the grants, their records, their announcement, COMMIT, and at most two readings of the directory.
+  expect(store.database.statementCount() - statements).toBeLessThanOrEqual(10);
+  await waitFor(() => !both("one").some(Boolean) && !both("two").some(Boolean), { what: "the end there" });
+  expect((await auditOf(store.database)).slice(before).toSorted()).toEqual([
+    "grants.delete grant/one/member:bob",
+    "grants.delete grant/one/team:green",
+    "grants.delete grant/two/member:bob",
+    "grants.delete grant/two/team:green",
+  ]);
+  // A grant that comes later counts.
+  await grants.putGrant({ grant: { agentId: "two", subject: member("bob"), role: Role.OPERATOR } });
+  expect(reach(here, "two")).toEqual([true, false]);
+});
+
 it("is held by a member, a service account or a team that exists", async () => {
   const { grants } = here.as(alice);
   const put = (subject: { kind: SubjectKind; id: string }) =>

@@ -28,7 +28,7 @@ export function createSyncTask(options: {
       }
       const unread = memory.takeUnread();
       try {
-        if (unread.length > 0) memory.merge(await readReports(database, unread));
+        if (unread.length > 0) memory.merge(unread, await readReports(database, unread));
       } catch (error) {
         memory.putBackUnread(unread);
         throw error;
