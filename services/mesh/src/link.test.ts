@@ -5,6 +5,7 @@ import { RunTurnSchema } from "@openhermit/protocol/mesh/v1/link_service";
 import { SnapshotSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
 import { unavailable } from "@openhermit/errors";
 import { create } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import { testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { meshMigrations, type MeshPorts } from "./index.ts";
@@ -100,6 +101,68 @@ test("Welcome, then the snapshots, then turns; each way in the order it was sent
   await waitFor(() => neighbours.detached[0], { what: "the detach" });
   expect(neighbours.detached).toMatchObject([{ sidecarId: "pool", epoch: welcome.epoch, reason: "drained" }]);
   expect(mesh.hasLink("a1")).toBe(false);
+});
+
+test("a change of all agents of a gateway is one compile, up to 2,000 of them", async () => {
+  const gateway = await startGateway();
+  const { mesh, neighbours } = gateway;
+  const idsOf = (pool: string) => Array.from({ length: 1000 }, (_, i) => `${pool}-${i}`);
+  const streams = await Promise.all(
+    ["a", "b"].map(async (pool) => (await (await joined(gateway, pool, idsOf(pool))).attached()).stream),
+  );
+  const snapshots = () => streams.map((stream) => casesOf(stream).filter((name) => name === "snapshot").length);
+  await waitFor(() => snapshots().join() === "1000,1000", { what: "the first snapshots" });
+
+  const before = neighbours.compileCalls;
+  for (const agentId of neighbours.generations.keys()) neighbours.generations.set(agentId, 2n);
+  mesh.refreshSnapshots("all");
+  await waitFor(() => snapshots().join() === "2000,2000", { what: "the second snapshots" });
+  expect(neighbours.compileCalls - before).toBe(1);
+});
+
+test("a sidecar reads the bundles of its own agents' skills, beside Attach and without it", async () => {
+  const bundle = Buffer.from(Array.from({ length: 700_000 }, (_, i) => i % 253));
+  const asked: string[] = [];
+  const gateway = await startGateway({
+    ports: {
+      async readBundle(agentId, digest) {
+        asked.push(`${agentId} ${digest.slice(-1)}`);
+        return digest.endsWith("a") ? bundle : undefined;
+      },
+    },
+  });
+  const digest = (end: string) => `sha256:${"0".repeat(63)}${end}`;
+  const sidecar = await joined(gateway, "pool", ["a1", "a2"]);
+  const alone = await sidecar.readBundle("a2", digest("a"));
+  expect(Buffer.concat(alone).equals(bundle)).toBe(true);
+  expect(alone.map(({ length }) => length)).toEqual([262_144, 262_144, 175_712]);
+  expect(gateway.neighbours.attached).toEqual([]);
+
+  const { stream } = await sidecar.attached();
+  expect(Buffer.concat(await sidecar.readBundle("a1", digest("a"))).equals(bundle)).toBe(true);
+  const refusal = (agentId: string, end: string) =>
+    sidecar.readBundle(agentId, digest(end)).then(
+      () => "ok",
+      (error: unknown) => ConnectError.from(error).metadata.get("reason"),
+    );
+  expect(await refusal("a1", "b")).toBe("BUNDLE_NOT_FOUND");
+  expect(await refusal("somebody-else", "a")).toBe("BUNDLE_NOT_FOUND");
+  expect(asked).toEqual(["a2 a", "a1 a", "a1 b"]);
+  expect(stream.ended()).toBeUndefined();
+});
+
+test("a snapshot that is rejected and then applied after all is told in that order", async () => {
+  const gateway = await startGateway();
+  const { neighbours } = gateway;
+  const sidecar = await joined(gateway, "one");
+  const { stream } = await sidecar.attached();
+  stream.send(
+    attachRequest({ case: "rejected", value: { agentId: "one", generation: 1n, reason: "no such program" } }),
+  );
+  await waitFor(() => neighbours.answers.length === 1, { what: "the rejection" });
+  stream.send(attachRequest({ case: "applied", value: { agentId: "one", generation: 1n } }));
+  await waitFor(() => neighbours.answers.length === 2, { what: "the answer after it" });
+  expect(neighbours.answers.map(({ rejectedReason }) => rejectedReason)).toEqual(["no such program", ""]);
 });
 
 test("only what changed is sent again, and many pokes compile once", async () => {

@@ -64,6 +64,8 @@ export interface ReconciledTurns {
 export interface MeshPorts {
   /** The current snapshots of the agents; an agent without one is no longer hosted. Repeated until it succeeds. */
   compileSnapshots(agentIds: readonly string[]): Promise<Snapshot[]>;
+  /** The bundle of a skill that the agent has, its files encoded; undefined when it has none with this digest. */
+  readBundle(agentId: string, digest: string): Promise<Uint8Array | undefined>;
   /** Throws a MeshError unless all agents exist, are in reach, and may be hosted by a sidecar that somebody else starts. */
   mayJoinExternally(agentIds: readonly string[], reach: Reach): Promise<void>;
   /** Before Welcome. A rejection ends the attach; the sidecar tries again. May be called again for the same epoch. */

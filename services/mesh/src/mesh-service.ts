@@ -7,6 +7,7 @@ import { LinkService, type RunTurn } from "@openhermit/protocol/mesh/v1/link_ser
 import { createPeriodicTask, type PeriodicTask } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
 import { createAttachStreams } from "./attach-stream.ts";
+import { createBundleReads } from "./bundle-reads.ts";
 import { createEnrollmentService } from "./enrollment-service.ts";
 import { sweepExpired } from "./enrollment-store.ts";
 import { createEnrollment, type VerifiedSidecar } from "./enrollment.ts";
@@ -108,6 +109,7 @@ export function createMeshService(options: MeshServiceOptions): MeshService {
     onEpoch: (sidecarId, epoch) => publishStreams.fence(sidecarId, epoch, superseded(sidecarId)),
     log,
   });
+  const bundleReads = createBundleReads({ read: (agentId, digest) => ports.readBundle(agentId, digest) });
   const identities = createSidecarIdentities({ database });
   const enrollment = createEnrollment({ database, keys, identities });
   const offers = createTurnOffers({ registry, log });
@@ -155,7 +157,7 @@ export function createMeshService(options: MeshServiceOptions): MeshService {
           mayJoinExternally: (agentIds, reach) => ports.mayJoinExternally(agentIds, reach),
         }),
       );
-      router.service(LinkService, createLinkService({ attachStreams, publishStreams, caller }));
+      router.service(LinkService, createLinkService({ attachStreams, publishStreams, bundleReads, caller }));
     },
 
     async start() {

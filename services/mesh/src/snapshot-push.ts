@@ -6,8 +6,8 @@ import type { Log } from "@openhermit/telemetry";
 import type { LinkRegistry } from "./link-registry.ts";
 import type { SidecarLink } from "./sidecar-link.ts";
 
-/** How many snapshots are compiled by one call. */
-const COMPILE_AT_ONCE = 500;
+/** How many snapshots are compiled by one call: a change of every agent costs each domain one statement, not one for a few. */
+const COMPILE_AT_ONCE = 2000;
 /** A lost poke is made good after this time at the latest. */
 const PERIOD_MS = 60_000;
 
@@ -113,6 +113,7 @@ function messageOf(agentId: string, snapshot: Snapshot | undefined): [AttachResp
   if (snapshot === undefined) {
     return [create(AttachResponseSchema, { message: { case: "agentRemoved", value: { agentId } } }), 100];
   }
-  const bytes = 1000 + (snapshot.spec?.instructions.length ?? 0) + 500 * snapshot.mcpServers.length;
+  const skillBytes = snapshot.skills.reduce((sum, { description }) => sum + 200 + description.length, 0);
+  const bytes = 1000 + (snapshot.spec?.instructions.length ?? 0) + 500 * snapshot.mcpServers.length + skillBytes;
   return [create(AttachResponseSchema, { message: { case: "snapshot", value: snapshot } }), bytes];
 }

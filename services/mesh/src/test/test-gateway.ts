@@ -91,6 +91,9 @@ export function createNeighbours(): Neighbours {
           return generation === undefined ? [] : [create(SnapshotSchema, { agentId, generation })];
         });
       },
+      async readBundle() {
+        return undefined;
+      },
       async mayJoinExternally() {},
       async sidecarAttached(link) {
         neighbours.attached.push(link);

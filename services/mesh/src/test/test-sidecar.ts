@@ -48,6 +48,8 @@ export interface TestSidecar {
     welcome: Welcome;
   }>;
   publish(epoch: bigint): Promise<TestStream<PublishRequest, PublishResponse>>;
+  /** The parts of a bundle. */
+  readBundle(agentId: string, digest: string): Promise<Uint8Array[]>;
   /** Whether it answers Pings. */
   answersPings: boolean;
   close(): void;
@@ -151,6 +153,12 @@ export function createTestSidecar(options: { id: string; url: string; privateKey
       );
       stream.send(create(PublishRequestSchema, { message: { case: "open", value: { epoch } } }));
       return stream;
+    },
+    async readBundle(agentId, digest) {
+      const parts: Uint8Array[] = [];
+      for await (const part of link.readBundle({ agentId, digest }, { headers: await headers() }))
+        parts.push(part.data);
+      return parts;
     },
     close: () => sessionManager.abort(),
   };
