@@ -3,7 +3,14 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import type { Caller, Reach, RecordChanges } from "@openhermit/caller";
 import type { Database, Queryable } from "@openhermit/postgres";
 import type { Event } from "@openhermit/protocol/activity/v1/event";
-import type { Agent, AgentSpec, AgentState, Provider } from "@openhermit/protocol/fleet/v1/agent";
+import type {
+  Agent,
+  AgentSpec,
+  AgentState,
+  Defaults,
+  Provider,
+  ValueSource,
+} from "@openhermit/protocol/fleet/v1/agent";
 import type { Log } from "@openhermit/telemetry";
 import type { LauncherOptions } from "./launcher/process-launcher.ts";
 
@@ -19,12 +26,17 @@ export interface FleetPorts {
   gatewayUrl(): string;
   /** Stores events of the gateway's own. */
   recordEvents(events: Event[]): Promise<void>;
-  /** The agent is deleted: forget what is kept only for it. */
-  forgetAgent(agentId: string): Promise<void>;
+  /** The agents are deleted: forget what is kept only for them, within the transaction that deletes them. */
+  forgetAgents(tx: Queryable, agentIds: readonly string[]): Promise<void>;
   /** The part of the catalogue in each agent's generation, for all asked agents in one statement. */
   catalogRevisions(agentIds: readonly string[]): Promise<ReadonlyMap<string, bigint>>;
   /** Whether a team exists; from memory. */
   isTeam(teamId: string): boolean;
+  /**
+   * The variables that each agent's MCP servers refer to as secrets. Asked when a sidecar starts, which gets them from the
+   * gateway's environment.
+   */
+  secretNames(agentIds: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
 }
 
 /** What the fleet is made of. */
@@ -47,7 +59,7 @@ export interface FleetServiceOptions {
 export interface SnapshotSource {
   agentId: string;
   displayName: string;
-  /** Every turn limit is set. */
+  /** The effective one: launcher and turn limits are always set. */
   spec: AgentSpec;
   provider: Provider;
   /** The fleet's part of the generation; never falls, also not when the agent is deleted and created again. */
@@ -68,25 +80,63 @@ export interface Link {
 /** Why a link ended. */
 export type DetachReason = "lost" | "drained" | "replaced" | "lease";
 
+/** One field of a change, by the keys of a manifest. */
+export interface FieldDifference {
+  readonly path: string;
+  /** Empty: not set. */
+  readonly before: string;
+  /** Empty: not set. */
+  readonly after: string;
+  /** Whether the values may be secret. Nothing in the fleet is. */
+  readonly sensitive: boolean;
+}
+
 /** What was, or with dryRun would be, done to one resource. */
 export interface ResourceChange {
+  /** The agent's id, the provider's name, or `defaults`. */
   id: string;
-  /** `refused`: the caller may not. Nothing more is told, and the caller of the port rolls back. */
-  action: "create" | "update" | "none" | "refused";
-  /** Of an update: what changed, as it stands in a manifest. */
-  fields: readonly { path: string; before: string; after: string }[];
+  /** `refused`: the caller may not. Nothing more is told or changed, and the caller of the port rolls back. */
+  action: "create" | "update" | "delete" | "none" | "refused";
+  /** Of an update: what differs; of a creation all that is set; of a deletion all that was. */
+  fields: readonly FieldDifference[];
+  /** The etag of the resource before. Empty: there was none. */
+  version: string;
 }
 
 /** How a manifest is applied. */
 export interface ApplyOptions {
   /** Say what would change and change nothing. */
   dryRun: boolean;
+  /** Delete what the manifest does not name: agents in reach, custom providers that the caller may write, the defaults. */
+  prune: boolean;
   /** Who applies it. */
   caller: Caller;
-  /** Whether the caller holds the right to change the resource of this id. What is as it should be needs none. */
-  mayWrite(id: string): boolean;
+  /** Whether the caller holds the right to change the resource (`agents`, `providers`) of this id. What is as it should be needs none. */
+  mayWrite(resource: string, id: string): boolean;
   /** Writes into the audit trail, within the transaction. Not called in a dry run. */
   record: RecordChanges;
+}
+
+/** What a manifest says of the fleet. */
+export interface WantedFleet {
+  /** Undefined: nothing is said of them. */
+  readonly defaults: Defaults | undefined;
+  readonly providers: readonly Provider[];
+  /** With what they set themselves. An unspecified desired state and an empty team leave both as they are. */
+  readonly agents: readonly Agent[];
+}
+
+/** What an apply does to each resource: in the order of the manifest, deletions last. */
+export interface FleetChanges {
+  readonly defaults: ResourceChange[];
+  readonly providers: ResourceChange[];
+  readonly agents: ResourceChange[];
+}
+
+/** A value that an agent runs with, as it stands in a manifest. */
+export interface EffectiveValue {
+  readonly value: string;
+  readonly source: ValueSource;
 }
 
 /** One agent, as health and other readers see it. */
@@ -150,12 +200,28 @@ export interface FleetService {
   /** The manifest ports, each within the given transaction. `agentTeams`: the team of each agent, in order of the agents' ids. */
   providerNames(tx: Queryable): Promise<readonly string[]>;
   agentTeams(tx: Queryable): Promise<ReadonlyMap<string, string>>;
-  applyProviders(
-    tx: Queryable,
-    providers: readonly Provider[],
-    options: Omit<ApplyOptions, "caller">,
-  ): Promise<ResourceChange[]>;
-  applyAgents(tx: Queryable, agents: readonly Agent[], options: ApplyOptions): Promise<ResourceChange[]>;
+  /** What agents inherit; undefined when nothing is set. */
+  storedDefaults(tx: Queryable): Promise<AgentSpec | undefined>;
+  /**
+   * Makes the fleet what a manifest says. Of two applies at once the first wins and the other gets a conflict. The number of
+   * statements does not depend on the number of resources.
+   *
+   * Errors: APPLY_IN_PROGRESS, AGENT_CHANGED; AGENT_MODEL_INVALID and PROVIDER_NOT_FOUND for what would not run;
+   * DEFAULTS_NEEDED and PROVIDER_IN_USE for what can't be taken away.
+   */
+  applyFleet(tx: Queryable, wanted: WantedFleet, options: ApplyOptions): Promise<FleetChanges>;
+  /**
+   * After the commit of an apply: reads the agents anew and revokes the keys of deleted agents' sidecars. Never fails: what it
+   * can't do now is done by the tasks.
+   */
+  manifestApplied(deletedAgentIds: readonly string[]): Promise<void>;
+  /** What a manifest of the fleet says, as far as it is in reach: custom providers by name, agents by id, with what they set themselves. */
+  exportFleet(tx: Queryable, reach: Reach): Promise<WantedFleet>;
+  /** What agents run with, by the keys of a manifest; what nobody set is left out, and so are unknown agents. */
+  effectiveValues(
+    db: Queryable,
+    agentIds: readonly string[],
+  ): Promise<Map<string, ReadonlyMap<string, EffectiveValue>>>;
 
   /** A port of the catalogue: the teams of those of the agents that exist. None of them moves or goes before the transaction ends. */
   holdTeams(tx: Queryable, agentIds: readonly string[]): Promise<ReadonlyMap<string, string>>;

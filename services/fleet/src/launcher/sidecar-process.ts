@@ -4,7 +4,7 @@ import { createBackoff } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
 import type { ProcessObservation, ProcessPhase } from "../agent-status.ts";
 import type { FleetEvents } from "../fleet-events.ts";
-import { createBell } from "./bell.ts";
+import { createBell } from "../bell.ts";
 import { lastWords } from "./last-words.ts";
 import { LIFELINE_FD } from "./sidecar-environment.ts";
 import type { SidecarHome } from "./sidecar-home.ts";
