@@ -16,6 +16,7 @@ const BENCHMARKS: Record<string, () => Promise<Benchmark>> = {
   turn: async () => (await import("./turn.ts")).benchTurn,
   link: async () => (await import("./link-hop.ts")).benchLinkHop,
   transport: async () => (await import("./activity-transport.ts")).benchActivityTransport,
+  fleet: async () => (await import("./fleet.ts")).benchFleet,
   access: async () => (await import("./access.ts")).benchAccess,
   memory: async () => (await import("./memory.ts")).benchMemory,
   start: async () => (await import("./start.ts")).benchStart,
