@@ -1,41 +1,39 @@
-import { toJson, type JsonValue } from "@bufbuild/protobuf";
-import {
-  AgentSpecSchema,
-  DesiredState,
-  Launcher,
-  ProviderKindSchema,
-  type Provider,
-} from "@openhermit/protocol/fleet/v1/agent";
+import type { FieldChange } from "@openhermit/caller";
+import { DesiredState, ProviderKindSchema, type AgentSpec, type Provider } from "@openhermit/protocol/fleet/v1/agent";
 import type { DesiredAgent } from "./agent.ts";
-import type { ResourceChange } from "./fleet-ports.ts";
+import { specLeaves } from "./effective-spec.ts";
 
-type Leaves = Map<string, string>;
+type Leaves = ReadonlyMap<string, string>;
+
+const NOTHING: Leaves = new Map();
 
 /** What changed between two agents, by the keys of a manifest; undefined for one that is not yet or no more. */
-export function agentDifferences(
-  before: DesiredAgent | undefined,
-  after: DesiredAgent | undefined,
-): ResourceChange["fields"] {
-  return compare(agentLeaves(before), agentLeaves(after));
+export function agentDifferences(before: DesiredAgent | undefined, after: DesiredAgent | undefined): FieldChange[] {
+  return compare(before && agentLeaves(before), after && agentLeaves(after));
 }
 
-/** What changed between two providers, by the keys of a manifest; undefined for one that is not yet. */
-export function providerDifferences(before: Provider | undefined, after: Provider): ResourceChange["fields"] {
-  return compare(before === undefined ? new Map() : providerLeaves(before), providerLeaves(after));
+/** What changed between two providers, by the keys of a manifest; undefined for one that is not yet or no more. */
+export function providerDifferences(before: Provider | undefined, after: Provider | undefined): FieldChange[] {
+  return compare(before && providerLeaves(before), after && providerLeaves(after));
 }
 
-function agentLeaves(agent: DesiredAgent | undefined): Leaves {
-  const leaves: Leaves = new Map();
-  if (agent === undefined) return leaves;
-  flatten(leaves, "", {
-    displayName: agent.displayName,
-    team: agent.team,
-    labels: { ...agent.labels },
-    desiredState: agent.desiredState === DesiredState.STOPPED ? "stopped" : "running",
-    ...(toJson(AgentSpecSchema, agent.spec) as Record<string, JsonValue>),
-    launcher: agent.spec.launcher === Launcher.EXTERNAL ? "external" : "process",
-  });
-  return leaves;
+/** What changed between two defaults, by the keys of a manifest. */
+export function defaultsDifferences(before: AgentSpec, after: AgentSpec): FieldChange[] {
+  return compare(specLeaves(before), specLeaves(after));
+}
+
+/** What an agent sets itself, by the keys of a manifest, without its spec. */
+export function identityLeaves({ displayName, team, labels, desiredState }: DesiredAgent): Leaves {
+  return new Map([
+    ["displayName", displayName],
+    ["team", team],
+    ...Object.entries(labels).map(([key, value]): [string, string] => [`labels.${key}`, value]),
+    ["desiredState", desiredState === DesiredState.STOPPED ? "stopped" : "running"],
+  ]);
+}
+
+function agentLeaves(agent: DesiredAgent): Leaves {
+  return new Map([...identityLeaves(agent), ...specLeaves(agent.spec)]);
 }
 
 function providerLeaves(provider: Provider): Leaves {
@@ -47,14 +45,7 @@ function providerLeaves(provider: Provider): Leaves {
   ]);
 }
 
-function flatten(into: Leaves, prefix: string, value: Record<string, JsonValue>): void {
-  for (const [key, one] of Object.entries(value)) {
-    if (typeof one === "object" && one !== null && !Array.isArray(one)) flatten(into, `${prefix}${key}.`, one);
-    else into.set(prefix + key, typeof one === "string" ? one : JSON.stringify(one));
-  }
-}
-
-function compare(before: Leaves, after: Leaves): ResourceChange["fields"] {
+function compare(before: Leaves = NOTHING, after: Leaves = NOTHING): FieldChange[] {
   return [...new Set([...before.keys(), ...after.keys()])]
     .map((path) => ({ path, before: before.get(path) ?? "", after: after.get(path) ?? "" }))
     .filter((field) => field.before !== field.after);

@@ -2,7 +2,7 @@ import { unavailable } from "@openhermit/errors";
 import type { Database } from "@openhermit/postgres";
 import { createPeriodicTask } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
-import { readDirectory, type DirectoryEntry } from "./agent-store.ts";
+import { readDirectory, type DirectoryEntry } from "./agent-directory-store.ts";
 
 /** All agents in memory, so that a turn asks no database whether its agent runs. */
 export interface AgentDirectory {

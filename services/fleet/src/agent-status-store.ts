@@ -14,6 +14,7 @@ export interface StatusRow {
   sidecar_version: string | null;
   applied_generation: bigint | null;
   rejected_reason: string | null;
+  rejected_generation: bigint | null;
   process_phase: ProcessPhase | null;
   process_since: Date | null;
   process_detail: string | null;
@@ -23,7 +24,7 @@ export interface StatusRow {
 
 /** The columns of {@link StatusRow}, of a table `s`. */
 export const STATUS_COLUMNS = sql`s.sidecar_id, s.attached, s.ready, s.link_since, s.link_detail, s.epoch, s.host, s.pid,
-  s.sidecar_version, s.applied_generation, s.rejected_reason, s.process_phase, s.process_since, s.process_detail,
+  s.sidecar_version, s.applied_generation, s.rejected_reason, s.rejected_generation, s.process_phase, s.process_since, s.process_detail,
   s.restart_count, s.next_start_time`;
 
 /** What a row says. */
@@ -41,6 +42,7 @@ export function toObservation(row: StatusRow): Observation {
       version: row.sidecar_version ?? "",
       appliedGeneration: row.applied_generation ?? 0n,
       rejectedReason: row.rejected_reason ?? "",
+      rejectedGeneration: row.rejected_generation ?? 0n,
     },
     process: {
       phase: row.process_phase ?? "none",
@@ -65,18 +67,20 @@ export async function writeLinks(
   await db.query(sql`
     INSERT INTO fleet.agent_status AS s (
       agent_id, sidecar_id, attached, ready, link_since, link_detail, link_instance, epoch, host, pid,
-      sidecar_version, applied_generation, rejected_reason)
+      sidecar_version, applied_generation, rejected_reason, rejected_generation)
     SELECT n.agent_id, n.sidecar_id, n.attached, n.ready, n.since, n.detail,
       CASE WHEN n.attached THEN ${instanceId}::text ELSE '' END,
-      n.epoch, n.host, n.pid, n.version, n.applied, n.rejected
+      n.epoch, n.host, n.pid, n.version, n.applied, n.rejected, n.rejected_generation
     FROM unnest(
       ${column((link) => link.agentId)}::text[], ${column((link) => link.sidecarId)}::text[],
       ${column((link) => link.attached)}::boolean[], ${column((link) => link.ready)}::boolean[],
       ${column((link) => link.since ?? new Date())}::timestamptz[], ${column((link) => link.detail)}::text[],
       ${column((link) => link.epoch)}::bigint[], ${column((link) => link.host)}::text[],
       ${column((link) => link.pid)}::int[], ${column((link) => link.version)}::text[],
-      ${column((link) => link.appliedGeneration)}::bigint[], ${column((link) => link.rejectedReason)}::text[]
-    ) AS n (agent_id, sidecar_id, attached, ready, since, detail, epoch, host, pid, version, applied, rejected)
+      ${column((link) => link.appliedGeneration)}::bigint[], ${column((link) => link.rejectedReason)}::text[],
+      ${column((link) => link.rejectedGeneration)}::bigint[]
+    ) AS n (agent_id, sidecar_id, attached, ready, since, detail, epoch, host, pid, version, applied, rejected,
+      rejected_generation)
     JOIN fleet.agents a ON a.id = n.agent_id
     ORDER BY n.agent_id
     ON CONFLICT (agent_id) DO UPDATE SET
@@ -84,7 +88,7 @@ export async function writeLinks(
       link_since = excluded.link_since, link_detail = excluded.link_detail, link_instance = excluded.link_instance,
       epoch = excluded.epoch, host = excluded.host, pid = excluded.pid, sidecar_version = excluded.sidecar_version,
       applied_generation = CASE WHEN excluded.ready THEN excluded.applied_generation ELSE s.applied_generation END,
-      rejected_reason = excluded.rejected_reason
+      rejected_reason = excluded.rejected_reason, rejected_generation = excluded.rejected_generation
     WHERE CASE WHEN s.sidecar_id = excluded.sidecar_id THEN s.epoch <= excluded.epoch ELSE excluded.attached END`);
 }
 

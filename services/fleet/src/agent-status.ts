@@ -17,6 +17,8 @@ export interface LinkObservation {
   readonly appliedGeneration: bigint;
   /** Why the newest snapshot was rejected; empty when it was not. */
   readonly rejectedReason: string;
+  /** The generation that was rejected; 0 when none was. */
+  readonly rejectedGeneration: bigint;
 }
 
 /**
@@ -44,9 +46,12 @@ export interface Observation {
 /** What an observation is held against. */
 export interface DesiredRun {
   readonly desiredState: DesiredState;
+  /** The effective one. */
   readonly launcher: Launcher;
   /** When the desired state last changed. */
   readonly desiredSince: Date;
+  /** The generation that it should run with. Left out where it is not known. */
+  readonly generation?: bigint;
 }
 
 /** What people see. */
@@ -70,6 +75,7 @@ export const NEVER_OBSERVED: Observation = {
     version: "",
     appliedGeneration: 0n,
     rejectedReason: "",
+    rejectedGeneration: 0n,
   },
   process: { phase: "none", since: undefined, detail: "", restartCount: 0, nextStartTime: undefined },
 };
@@ -99,7 +105,7 @@ export function observedState(wanted: DesiredRun, { link, process }: Observation
   if (!isExternal && process.phase === "stopping") return is(AgentState.STOPPING, process.since, process.detail);
   if (link.attached) {
     const rejected = link.rejectedReason === "" ? "" : `it rejected its newest configuration: ${link.rejectedReason}`;
-    if (link.ready) return is(AgentState.ONLINE, link.since, rejected);
+    if (link.ready) return is(AgentState.ONLINE, link.since, behind(wanted, link) + rejected);
     return is(AgentState.STARTING, link.since, rejected === "" ? "its sidecar reads its configuration" : rejected);
   }
   if (isExternal) {
@@ -116,4 +122,10 @@ export function observedState(wanted: DesiredRun, { link, process }: Observation
     return is(AgentState.STARTING, process.since, "waits for a gateway to start its sidecar");
   }
   return is(AgentState.UNREACHABLE, link.since, link.detail);
+}
+
+function behind({ generation = 0n }: DesiredRun, { appliedGeneration, rejectedReason }: LinkObservation): string {
+  if (appliedGeneration >= generation) return "";
+  const sentence = `Behind: runs generation ${appliedGeneration}, should run ${generation}`;
+  return rejectedReason === "" ? `${sentence}.` : `${sentence}; `;
 }

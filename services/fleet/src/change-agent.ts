@@ -1,23 +1,23 @@
 import { agentNotFound, type Change } from "@openhermit/caller";
 import { invalidArgument, type MeshError } from "@openhermit/errors";
 import type { Database, Queryable } from "@openhermit/postgres";
-import { DesiredState, type Agent, type Provider } from "@openhermit/protocol/fleet/v1/agent";
+import { DesiredState, type Agent, type AgentSpec, type Launcher } from "@openhermit/protocol/fleet/v1/agent";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
 import {
   agentExists,
   checkEtag,
+  checkModel,
   checkRestartable,
   desiredAgent,
   digestOf,
   etagOf,
-  providerOf,
   sameAgent,
   sameSnapshot,
-  updatedAgent,
   type DesiredAgent,
   type StoredAgent,
 } from "./agent.ts";
-import { agentDifferences, providerDifferences } from "./agent-difference.ts";
+import { agentDifferences } from "./agent-difference.ts";
+import { takeRetired } from "./agent-directory-store.ts";
 import {
   checkReach,
   creationProblem,
@@ -27,38 +27,25 @@ import {
   type ChangeAuthor,
   type OwnedAgent,
 } from "./agent-owner.ts";
-import {
-  announce,
-  deleteAgent,
-  findCollisions,
-  insertAgent,
-  lockAgents,
-  requestRestart,
-  takeRetired,
-  updateAgent,
-} from "./agent-store.ts";
-import { encodeChange, FLEET_CHANNEL, type FleetChange } from "./fleet-channel.ts";
+import { deleteAgents, findCollisions, insertAgents, lockAgents, requestRestart, updateAgents } from "./agent-store.ts";
+import { announceChanges } from "./announcement-store.ts";
+import { holdDefaults, readDefaults } from "./defaults-store.ts";
+import { effectiveSpec, providerOf } from "./effective-spec.ts";
 import { providerNotFound, type Builtins } from "./provider.ts";
 import { readProviders } from "./provider-store.ts";
+import { updatedAgent } from "./updated-agent.ts";
 
-/** Announces changes when the transaction commits. */
-export async function announceChanges(tx: Queryable, changes: readonly FleetChange[]): Promise<void> {
-  if (changes.length > 0) await announce(tx, FLEET_CHANNEL, changes.map(encodeChange));
-}
-
-/** Throws not_found when the agent's provider is neither built in nor stored. */
-export async function checkProviders(
+/** Throws invalid_argument when the agent has no model in the end, and not_found when its provider does not exist. */
+async function checkRunnable(
   tx: Queryable,
-  agents: readonly DesiredAgent[],
+  agent: DesiredAgent,
+  defaults: AgentSpec,
   builtins: Builtins,
 ): Promise<void> {
-  const strange = agents.find(({ spec }) => !builtins.has(providerOf(spec)));
-  if (strange === undefined) return;
-  const stored = await readProviders(tx);
-  for (const { id, spec } of agents) {
-    const name = providerOf(spec);
-    if (!builtins.has(name) && !stored.has(name)) throw providerNotFound(name, id);
-  }
+  checkModel(agent, defaults);
+  const name = providerOf(effectiveSpec(agent.spec, defaults));
+  if (builtins.has(name) || (await readProviders(tx)).has(name)) return;
+  throw providerNotFound(name, agent.id);
 }
 
 /** The record of a change of an agent. */
@@ -69,12 +56,6 @@ export function agentChange(
 ): Change {
   const targetId = after?.id ?? before?.id ?? "";
   return { action: `agents.${verb}`, targetType: "agent", targetId, fields: agentDifferences(before, after) };
-}
-
-/** The record of a change of a provider. */
-export function providerChange(before: Provider | undefined, after: Provider): Change {
-  const fields = providerDifferences(before, after);
-  return { action: "providers.put", targetType: "provider", targetId: after.name, fields };
 }
 
 /** Adds an agent, or finds the one that the same request made before. */
@@ -91,8 +72,9 @@ export async function addAgent(
   const problem = creationProblem(author, agent);
   if (problem !== undefined) throw problem;
   return await database.transaction(async (tx) => {
-    await checkProviders(tx, [agent], builtins);
-    if (await insertAgent(tx, agent, request)) {
+    const defaults = await holdDefaults(tx);
+    await checkRunnable(tx, agent, defaults.spec, builtins);
+    if ((await insertAgents(tx, [agent], request)).length > 0) {
       const team = (await takeRetired(tx, [id])).get(id);
       const refused = team === undefined ? undefined : inheritProblem(author, { id, team });
       if (refused !== undefined) throw refused;
@@ -134,13 +116,14 @@ export async function changeAgent(
   author: ChangeAuthor,
 ): Promise<boolean> {
   return await database.transaction(async (tx) => {
+    const { spec: defaults } = await holdDefaults(tx);
     const current = await lockAgent(tx, request.id, author);
     checkEtag(current, request.etag);
     const next = updatedAgent(current, request, mask);
     if (sameAgent(current, next)) return false;
     const problem = moveProblem(author, current, next);
     if (problem !== undefined) throw problem;
-    if (providerOf(next.spec) !== providerOf(current.spec)) await checkProviders(tx, [next], builtins);
+    if (next.spec.model !== current.spec.model) await checkRunnable(tx, next, defaults, builtins);
     await writeAgent(tx, current, next);
     await author.record(tx, [agentChange("update", current, next)]);
     return true;
@@ -148,9 +131,9 @@ export async function changeAgent(
 }
 
 /** Stores what is wanted now and announces it. */
-export async function writeAgent(tx: Queryable, current: DesiredAgent, next: DesiredAgent): Promise<void> {
+async function writeAgent(tx: Queryable, current: DesiredAgent, next: DesiredAgent): Promise<void> {
   const newSnapshot = !sameSnapshot(current, next);
-  await updateAgent(tx, next, { newSnapshot });
+  await updateAgents(tx, [{ agent: next, newSnapshot }]);
   await announceChanges(tx, [{ kind: newSnapshot ? "agent" : "run", agentId: next.id }]);
 }
 
@@ -179,7 +162,8 @@ export async function setDesiredState(
 export async function restartAgent(database: Database, id: string, author: ChangeAuthor): Promise<void> {
   await database.transaction(async (tx) => {
     const current = await lockAgent(tx, id, author);
-    checkRestartable(current);
+    const { spec: defaults } = await readDefaults(tx);
+    checkRestartable(current, effectiveSpec(current.spec, defaults).launcher);
     await requestRestart(tx, id);
     await author.record(tx, [agentChange("restart", current, current)]);
     await announceChanges(tx, [
@@ -189,13 +173,13 @@ export async function restartAgent(database: Database, id: string, author: Chang
   });
 }
 
-/** The first half of a delete: the agent should stop. Returns the etag it has then. Recorded with the second half. */
+/** The first half of a delete: the agent should stop. Returns the etag it has then and who started it. Recorded with the second half. */
 export async function stopForDelete(
   database: Database,
   id: string,
   etag: string,
   author: ChangeAuthor,
-): Promise<{ etag: string; agent: StoredAgent }> {
+): Promise<{ etag: string; launcher: Launcher }> {
   return await database.transaction(async (tx) => {
     const current = await lockAgent(tx, id, author);
     checkEtag(current, etag);
@@ -203,19 +187,27 @@ export async function stopForDelete(
       await writeAgent(tx, current, { ...current, desiredState: DesiredState.STOPPED });
     }
     const agent = await lockAgent(tx, id, author);
-    return { etag: etagOf(agent.version), agent };
+    const { spec: defaults } = await readDefaults(tx);
+    return { etag: etagOf(agent.version), launcher: effectiveSpec(agent.spec, defaults).launcher };
   });
 }
 
-/** The second half: forgets the agent, unless somebody has changed it meanwhile. */
-export async function finishDelete(database: Database, id: string, etag: string, author: ChangeAuthor): Promise<void> {
+/** The second half: forgets the agent and what is kept only for it, unless somebody has changed it meanwhile. */
+export async function finishDelete(
+  database: Database,
+  id: string,
+  etag: string,
+  author: ChangeAuthor,
+  forget: (tx: Queryable, agentIds: readonly string[]) => Promise<void>,
+): Promise<void> {
   await database.transaction(async (tx) => {
     const current = (await lockAgents(tx, [id])).get(id);
     // Another delete of the same agent was faster.
     if (current === undefined) return;
     checkReach(author.caller, current);
     checkEtag(current, etag);
-    await deleteAgent(tx, id);
+    await deleteAgents(tx, [id]);
+    await forget(tx, [id]);
     await author.record(tx, [agentChange("delete", current, undefined)]);
     await announceChanges(tx, [{ kind: "agent", agentId: id }]);
   });

@@ -10,17 +10,19 @@ export type FleetChange =
   /** An agent that waits for its next start should start now. */
   | { kind: "start"; agentId: string }
   /** A provider changed. */
-  | { kind: "providers" };
+  | { kind: "providers" }
+  /** The defaults changed: each snapshot, and who starts which sidecar, may be another. */
+  | { kind: "defaults" };
 
 /** The payload of a change. */
 export function encodeChange(change: FleetChange): string {
-  return change.kind === "providers" ? change.kind : `${change.kind} ${change.agentId}`;
+  return "agentId" in change ? `${change.kind} ${change.agentId}` : change.kind;
 }
 
 /** Reads a payload; undefined for one of a newer gateway. */
 export function decodeChange(payload: string): FleetChange | undefined {
   const [kind, agentId] = payload.split(" ");
-  if (kind === "providers") return { kind };
+  if (kind === "providers" || kind === "defaults") return { kind };
   if (agentId === undefined || (kind !== "agent" && kind !== "run" && kind !== "start")) return undefined;
   return { kind, agentId };
 }

@@ -3,26 +3,28 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { agentNotFound, callerName, reachOf, type Caller, type RecordChanges } from "@openhermit/caller";
 import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
 import type { Database } from "@openhermit/postgres";
-import { AgentSchema, DesiredState, Launcher, ProviderSchema, type Agent } from "@openhermit/protocol/fleet/v1/agent";
+import {
+  AgentSchema,
+  DefaultsSchema,
+  DesiredState,
+  Launcher,
+  ProviderSchema,
+  type Agent,
+} from "@openhermit/protocol/fleet/v1/agent";
 import type { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import type { Log } from "@openhermit/telemetry";
 import { checkReach, reaches, type ChangeAuthor } from "./agent-owner.ts";
-import { toAgentMessage } from "./agent-proto.ts";
-import { listObservedAgents, readObservedAgent } from "./agent-store.ts";
-import {
-  addAgent,
-  announceChanges,
-  changeAgent,
-  finishDelete,
-  providerChange,
-  restartAgent,
-  setDesiredState,
-  stopForDelete,
-} from "./change-agent.ts";
+import { toAgentMessage, toDefaultsMessage } from "./agent-proto.ts";
+import { addAgent, changeAgent, finishDelete, restartAgent, setDesiredState, stopForDelete } from "./change-agent.ts";
+import { putDefaults } from "./change-defaults.ts";
+import { deleteProvider, putProvider } from "./change-provider.ts";
+import { readDefaults } from "./defaults-store.ts";
 import type { FleetPorts } from "./fleet-ports.ts";
+import { listObservedAgents, readObservedAgent } from "./observed-agent-store.ts";
 import { desiredProvider, type Builtins } from "./provider.ts";
-import { lockProvider, readProviders, writeProvider } from "./provider-store.ts";
+import { readProviders } from "./provider-store.ts";
 import { isClaimed } from "./sidecar-claim-store.ts";
+import type { AppliedWatch } from "./watch-applied.ts";
 
 /** What the RPCs work on. */
 export interface FleetRpcOptions {
@@ -32,6 +34,7 @@ export interface FleetRpcOptions {
   audit: (context: HandlerContext) => RecordChanges;
   ports: FleetPorts;
   builtins: Builtins;
+  applied: Pick<AppliedWatch, "follow">;
   /** Reads the agents into memory, so that what was changed here is known here at once. */
   refresh(): Promise<void>;
   /** How long a delete waits for the sidecar to be gone, in milliseconds. */
@@ -115,14 +118,13 @@ export function createFleetRpcs(options: FleetRpcOptions): ServiceImpl<typeof Fl
       const author = authorOf(context);
       const stopping = await stopForDelete(database, agentId, etag, author);
       await waitUntilStopped(agentId);
-      await finishDelete(database, agentId, stopping.etag, author);
-      if (stopping.agent.spec.launcher === Launcher.PROCESS) {
+      await finishDelete(database, agentId, stopping.etag, author, (tx, ids) => ports.forgetAgents(tx, ids));
+      if (stopping.launcher === Launcher.PROCESS) {
         // The sidecar of a deleted agent must not come back with the key it had.
         await ports.revokeSidecar(agentId).catch((error: unknown) => {
           log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
         });
       }
-      await ports.forgetAgent(agentId);
       await changed(agentId, "agent deleted", context);
       return {};
     },
@@ -147,20 +149,37 @@ export function createFleetRpcs(options: FleetRpcOptions): ServiceImpl<typeof Fl
 
     async putProvider({ provider: message }, context) {
       const provider = desiredProvider(message ?? create(ProviderSchema));
-      const isNews = await database.transaction(async (tx) => {
-        const before = (await lockProvider(tx, provider.name)) ?? builtins.get(provider.name);
-        if (!(await writeProvider(tx, provider))) return false;
-        await options.audit(context)(tx, [providerChange(before, provider)]);
-        await announceChanges(tx, [{ kind: "providers" }]);
-        return true;
-      });
+      const isNews = await putProvider(database, provider, builtins, authorOf(context));
       const by = callerName(options.caller(context));
       if (isNews) log.info({ provider: provider.name, caller: by }, "provider changed");
       return { provider: { ...provider, builtin: builtins.has(provider.name) } };
     },
 
+    async deleteProvider({ providerName }, context) {
+      await deleteProvider(database, providerName, builtins, authorOf(context));
+      log.info({ provider: providerName, caller: callerName(options.caller(context)) }, "provider removed");
+      return {};
+    },
+
+    async getDefaults() {
+      return { defaults: toDefaultsMessage(await readDefaults(database)) };
+    },
+
+    async putDefaults({ defaults: message }, context) {
+      const isNews = await putDefaults(database, message ?? create(DefaultsSchema), builtins, authorOf(context));
+      if (isNews) {
+        log.info({ caller: callerName(options.caller(context)) }, "defaults changed");
+        await options.refresh().catch(() => undefined);
+      }
+      return { defaults: toDefaultsMessage(await readDefaults(database)) };
+    },
+
+    watchApplied: ({ agentIds }, context) =>
+      options.applied.follow(agentIds, reachOf(options.caller(context)), context.signal),
+
     async listProviders() {
-      const all = new Map([...builtins, ...(await readProviders(database))]);
+      const stored = [...(await readProviders(database)).values()].map(({ provider }) => provider);
+      const all = new Map([...builtins.values(), ...stored].map((provider) => [provider.name, provider]));
       const ordered = [...all.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
       return { providers: ordered.map((provider) => ({ ...provider, builtin: builtins.has(provider.name) })) };
     },

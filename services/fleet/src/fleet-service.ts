@@ -2,16 +2,19 @@ import { agentNotFound } from "@openhermit/caller";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { newUuidV7 } from "@openhermit/ids";
-import type { MigrationSet, Subscription } from "@openhermit/postgres";
-import { DesiredState, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
+import type { MigrationSet, Queryable, Subscription } from "@openhermit/postgres";
+import { DesiredState, Launcher, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService as FleetRpc } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { createPeriodicTask, type PeriodicTask } from "@openhermit/reconcile";
-import { checkJoinable, effectiveSpec, providerOf } from "./agent.ts";
+import { checkJoinable } from "./agent.ts";
 import { createAgentDirectory, type AgentDirectory } from "./agent-directory.ts";
+import { holdTeams, readTeams } from "./agent-directory-store.ts";
 import { observedState } from "./agent-status.ts";
-import { holdTeams, listObservedAgents, readAgents, readRevisedAgents, readTeams } from "./agent-store.ts";
-import { applyAgents, applyProviders } from "./apply-fleet.ts";
-import { announceChanges } from "./change-agent.ts";
+import { announceChanges } from "./announcement-store.ts";
+import { applyFleet } from "./apply/apply-fleet.ts";
+import { readDefaults } from "./defaults-store.ts";
+import { isEmptySpec, providerOf } from "./effective-spec.ts";
+import { effectiveValues, exportFleet } from "./export-fleet.ts";
 import { decodeChange, FLEET_CHANNEL } from "./fleet-channel.ts";
 import { createFleetEvents } from "./fleet-events.ts";
 import type { AgentView, FleetService, FleetServiceOptions } from "./fleet-ports.ts";
@@ -19,11 +22,14 @@ import { createFleetRpcs } from "./fleet-rpcs.ts";
 import { openLauncherHome } from "./launcher/launcher-home.ts";
 import { createProcessLauncher } from "./launcher/process-launcher.ts";
 import { createObservations } from "./observations.ts";
+import { readRuns } from "./observed-agent-store.ts";
 import { builtinProviders } from "./provider.ts";
 import { readProviders, storeBuiltins } from "./provider-store.ts";
 import { endLease } from "./sidecar-claim-store.ts";
+import { readRevisedAgents } from "./snapshot-source-store.ts";
 import { createSidecarReconciler } from "./tasks/reconcile-sidecars.ts";
 import { storeObservations } from "./tasks/store-observations.ts";
+import { createAppliedWatch } from "./watch-applied.ts";
 
 /** The tables of the fleet. */
 export const fleetMigrations: MigrationSet = {
@@ -33,8 +39,6 @@ export const fleetMigrations: MigrationSet = {
 
 const LEASE_MS = 20_000;
 const PERIOD_MS = 5_000;
-/** More than a fleet has; the view is one statement. */
-const EVERY_AGENT = 1_000_000;
 
 /** Makes the fleet: agents, providers, and the supervision of sidecars. Throws when the launcher's home can't be written. */
 export function createFleetService(options: FleetServiceOptions): FleetService {
@@ -76,7 +80,16 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     revokeSidecar: (sidecarId) => ports.revokeSidecar(sidecarId),
   });
   const storeOptions = { database, gateway, observations };
+  const applied = createAppliedWatch({
+    database,
+    log,
+    catalogRevisions: (agentIds) => ports.catalogRevisions(agentIds),
+  });
 
+  const applyPorts = {
+    isTeam: (teamId: string) => ports.isTeam(teamId),
+    forgetAgents: (tx: Queryable, agentIds: readonly string[]) => ports.forgetAgents(tx, agentIds),
+  };
   const agentsInMemory = (): AgentDirectory => (directory ??= createAgentDirectory({ database, log }));
   const emit = (agentIds: readonly string[] | "all"): void => {
     for (const listener of listeners) listener(agentIds);
@@ -97,8 +110,8 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     const change = decodeChange(payload);
     if (change === undefined) return;
     if (change.kind === "start") launcher?.startNow(change.agentId);
-    else if (change.kind === "providers") emit("all");
-    else directory?.poke();
+    else if (change.kind !== "providers") directory?.poke();
+    if (change.kind === "providers" || change.kind === "defaults") emit("all");
     if (change.kind === "agent") emit([change.agentId]);
     tasks.reconcile?.poke();
   }
@@ -129,6 +142,7 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
           audit: options.audit,
           ports,
           builtins,
+          applied,
           refresh: () => agentsInMemory().refresh(),
           stopDeadlineMs: drainGraceMs + killGraceMs + 5_000,
         }),
@@ -162,7 +176,7 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     async close() {
       listeners.clear();
       subscription?.close();
-      await Promise.all([stopTasks(), directory?.stop()]);
+      await Promise.all([stopTasks(), directory?.stop(), applied.close()]);
       launcher?.letGoAll();
     },
 
@@ -193,10 +207,10 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
 
     async agents() {
       try {
-        const observed = await listObservedAgents(database, "", EVERY_AGENT);
-        return observed.map(({ agent, observation }): AgentView => {
-          const wanted = { ...agent, launcher: agent.spec.launcher };
-          return viewOf(agent, observedState(wanted, observation), observation.link.rejectedReason);
+        const runs = await readRuns(database, "all");
+        return runs.map((run): AgentView => {
+          const { observation } = run;
+          return viewOf(run, observedState(run, observation), observation.link.rejectedReason);
         });
       } catch (error) {
         log.debug({ err: error }, "agents told from memory");
@@ -211,12 +225,12 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
 
     async snapshotSources(agentIds) {
       const revised = await readRevisedAgents(database, agentIds);
-      return revised.map(({ agent, provider, revision }) => {
-        const name = providerOf(agent.spec);
+      return revised.map(({ id, displayName, spec, provider, revision }) => {
+        const name = providerOf(spec);
         return {
-          agentId: agent.id,
-          displayName: agent.displayName,
-          spec: effectiveSpec(agent.spec),
+          agentId: id,
+          displayName,
+          spec,
           // One that exists nowhere is refused by the sidecar, which says so.
           provider: provider ?? builtins.get(name) ?? create(ProviderSchema, { name }),
           revision,
@@ -225,11 +239,11 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     },
 
     async mayJoinExternally(agentIds, reach) {
-      const found = await readAgents(database, agentIds);
+      const found = new Map((await readRuns(database, agentIds)).map((run) => [run.id, run]));
       for (const id of agentIds) {
         const agent = found.get(id);
         if (agent === undefined || !reach.has(id, agent.team)) throw agentNotFound(id);
-        checkJoinable({ id, launcher: agent.spec.launcher });
+        checkJoinable(agent);
       }
     },
 
@@ -248,9 +262,33 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     providerNames: async (tx) => [...new Set([...builtins.keys(), ...(await readProviders(tx)).keys()])],
     agentTeams: readTeams,
     holdTeams,
-    applyProviders: (tx, providers, apply) => applyProviders(tx, providers, builtins, apply),
-    applyAgents: (tx, agents, apply) =>
-      applyAgents(tx, agents, builtins, { ...apply, isTeam: (teamId) => ports.isTeam(teamId) }),
+    applyFleet: (tx, wanted, apply) => applyFleet(tx, wanted, apply, { builtins, ...applyPorts }),
+    exportFleet,
+    effectiveValues,
+
+    async storedDefaults(tx) {
+      const { spec } = await readDefaults(tx);
+      return isEmptySpec(spec) ? undefined : spec;
+    },
+
+    async manifestApplied(deletedAgentIds) {
+      // One that somebody else started may host others too; it is the mesh that takes the agent from it.
+      const external = new Set(
+        agentsInMemory()
+          .all()
+          .filter(({ launcher: who }) => who === Launcher.EXTERNAL)
+          .map(({ id }) => id),
+      );
+      // One after the other: nobody waits for them, and other calls need the database too.
+      for (const agentId of deletedAgentIds.filter((id) => !external.has(id))) {
+        await ports.revokeSidecar(agentId).catch((error: unknown) => {
+          log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
+        });
+      }
+      await agentsInMemory()
+        .refresh()
+        .catch(() => undefined);
+    },
   };
 }
 

@@ -67,6 +67,7 @@ export function createObservations({ events, onChange }: { events: FleetEvents; 
           version,
           appliedGeneration,
           rejectedReason: "",
+          rejectedGeneration: 0n,
         });
         events.sidecarChanged(agentId, sidecarId, "attached", `from ${host}, process ${pid}`);
       }
@@ -90,10 +91,17 @@ export function createObservations({ events, onChange }: { events: FleetEvents; 
       const before = links.get(agentId);
       if (before === undefined || !before.attached) return;
       const isNews = generation !== before.appliedGeneration || rejectedReason !== before.rejectedReason;
-      if (rejectedReason !== "") setLink(agentId, { ...before, rejectedReason });
+      if (rejectedReason !== "") setLink(agentId, { ...before, rejectedReason, rejectedGeneration: generation });
       else {
         const since = before.ready ? before.since : new Date();
-        setLink(agentId, { ...before, ready: true, since, appliedGeneration: generation, rejectedReason });
+        setLink(agentId, {
+          ...before,
+          ready: true,
+          since,
+          appliedGeneration: generation,
+          rejectedReason,
+          rejectedGeneration: 0n,
+        });
       }
       if (isNews) events.configChanged(agentId, before.sidecarId, generation, rejectedReason);
     },

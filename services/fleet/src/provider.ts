@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { invalidArgument, notFound, type MeshError } from "@openhermit/errors";
+import { failedPrecondition, invalidArgument, notFound, type MeshError } from "@openhermit/errors";
 import { ProviderKind, ProviderSchema, type Provider } from "@openhermit/protocol/fleet/v1/agent";
 
 /** The providers that every fleet has from the start, by name. */
@@ -71,10 +71,28 @@ export function desiredProvider(message: Provider): Provider {
   return create(ProviderSchema, { name, kind, baseUrl, apiKeyEnv });
 }
 
-/** The error for a model whose provider does not exist. */
-export function providerNotFound(name: string, agentId: string): MeshError {
-  return notFound("PROVIDER_NOT_FOUND", `agent "${agentId}" asks for the provider "${name}", which does not exist`, {
+/** The error for a model whose provider does not exist: of an agent, or of the defaults when none is named. */
+export function providerNotFound(name: string, agentId?: string): MeshError {
+  const who = agentId === undefined ? "the model of the defaults" : `agent "${agentId}"`;
+  return notFound("PROVIDER_NOT_FOUND", `${who} asks for the provider "${name}", which does not exist`, {
     hint: "List the providers for their names, or put this one.",
-    fields: { provider: name, agent_id: agentId },
+    fields: { provider: name, ...(agentId !== undefined && { agent_id: agentId }) },
+  });
+}
+
+/** The error for a provider that nobody put. */
+export function providerUnknown(name: string, builtins: Builtins): MeshError {
+  const why = builtins.has(name) ? "is built in, and nobody has changed it" : "does not exist";
+  return notFound("PROVIDER_NOT_FOUND", `provider "${name}" ${why}`, {
+    hint: "List the providers for their names.",
+    fields: { provider: name },
+  });
+}
+
+/** The error for a provider that can't go; `users` says who uses it, for example `agent "one"`. */
+export function providerInUse(name: string, users: string): MeshError {
+  return failedPrecondition("PROVIDER_IN_USE", `provider "${name}" can't be removed: it is used by ${users}`, {
+    hint: "Give them a model of another provider first.",
+    fields: { provider: name },
   });
 }

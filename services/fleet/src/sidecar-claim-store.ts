@@ -1,4 +1,5 @@
 import { sql, type Queryable } from "@openhermit/postgres";
+import { EFFECTIVE_LAUNCHER, EFFECTIVE_PROVIDER } from "./defaults-store.ts";
 
 /** One gateway among those on a database. */
 export interface GatewayIdentity {
@@ -14,7 +15,7 @@ export interface Placement {
   /** Undefined when no sidecar should run: the agent is stopped, gone, or launched by somebody else. */
   readonly wanted:
     | {
-        /** The variable with the key of the agent's provider; undefined when the provider is not stored. */
+        /** The variable with the key of the agent's effective provider; undefined when the provider is not stored. */
         readonly apiKeyEnv: string | undefined;
         readonly provider: string;
         readonly restartNumber: bigint;
@@ -74,14 +75,14 @@ export async function readPlacements(db: Queryable): Promise<Placement[]> {
     expired: boolean;
   }>(sql`
     SELECT coalesce(a.id, c.agent_id) AS agent_id, a.id IS NOT NULL AS exists,
-      a.desired_state = 1 AND a.spec->>'launcher' = 'LAUNCHER_PROCESS' AS wanted,
-      split_part(a.spec->>'model', '/', 1) AS provider, p.api_key_env, a.restart_number,
+      a.desired_state = 1 AND ${EFFECTIVE_LAUNCHER} = 'LAUNCHER_PROCESS' AS wanted,
+      ${EFFECTIVE_PROVIDER} AS provider, p.api_key_env, a.restart_number,
       c.gateway_id, c.marker, coalesce(g.lease_until, '-infinity') < now() AS expired
     FROM fleet.agents a
     FULL JOIN fleet.sidecar_claims c ON c.agent_id = a.id
     LEFT JOIN fleet.gateways g ON g.id = c.gateway_id
-    LEFT JOIN fleet.providers p ON p.name = split_part(a.spec->>'model', '/', 1)
-    WHERE c.agent_id IS NOT NULL OR (a.desired_state = 1 AND a.spec->>'launcher' = 'LAUNCHER_PROCESS')
+    LEFT JOIN fleet.providers p ON p.name = ${EFFECTIVE_PROVIDER} AND NOT p.removed
+    WHERE c.agent_id IS NOT NULL OR (a.desired_state = 1 AND ${EFFECTIVE_LAUNCHER} = 'LAUNCHER_PROCESS')
     ORDER BY 1`);
   return rows.map((row) => ({
     agentId: row.agent_id,

@@ -79,7 +79,12 @@ export function makeFleet(options: {
     revokeSidecar: async (sidecarId) => void calls.push(`revoke ${sidecarId}`),
     gatewayUrl: () => "http://127.0.0.1:1",
     recordEvents: async (list) => void events.push(...list),
-    forgetAgent: async (agentId) => void calls.push(`forget ${agentId}`),
+    forgetAgents: async (tx, agentIds) => {
+      // A statement of the transaction, as the domains write them.
+      await tx.query(sql`SELECT`);
+      calls.push(...agentIds.map((agentId) => `forget ${agentId}`));
+    },
+    secretNames: async () => new Map(),
     isTeam: (teamId) => options.teams?.includes(teamId) ?? false,
     catalogRevisions: async (agentIds) => new Map(agentIds.map((id) => [id, 1000n])),
     ...options.ports,

@@ -4,7 +4,7 @@ import type { Log } from "@openhermit/telemetry";
 import type { ProcessObservation } from "../agent-status.ts";
 import type { FleetEvents } from "../fleet-events.ts";
 import type { LauncherHome } from "./launcher-home.ts";
-import { fingerprintOf, sidecarEnvironment } from "./sidecar-environment.ts";
+import { fingerprintOf, secretEnvironment, secretValues, sidecarEnvironment } from "./sidecar-environment.ts";
 import { createSidecarHome } from "./sidecar-home.ts";
 import {
   createSidecarProcess,
@@ -32,6 +32,7 @@ export interface LauncherPorts {
   createJoinToken(sidecarId: string, agentIds: string[]): Promise<{ joinToken: string }>;
   drainSidecar(sidecarId: string, graceMs: number): Promise<void>;
   gatewayUrl(): string;
+  secretNames(agentIds: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>>;
 }
 
 /** What a launcher is made of. */
@@ -81,6 +82,7 @@ export function createProcessLauncher(given: ProcessLauncherOptions): ProcessLau
   const { options, home, ports, events, log } = given;
   const times = { ...TIMES, ...options.times };
   const lifeline = describeLifeline(options.lifelineFd);
+  const secrets = secretValues(options.environment);
   const processes = new Map<string, SidecarProcess>();
   const markerOf = (agentId: string): string => `${home.id}/${agentId}`;
   const homeOf = (agentId: string) => createSidecarHome(join(home.path, agentId));
@@ -95,7 +97,12 @@ export function createProcessLauncher(given: ProcessLauncherOptions): ProcessLau
       command: options.command,
       lifelineFd: options.lifelineFd,
       times,
+      secrets,
       createJoinToken: () => ports.createJoinToken(agentId, [agentId]),
+      async secretEnvironment() {
+        const names = await ports.secretNames([agentId]);
+        return secretEnvironment(options.environment, names.get(agentId) ?? []);
+      },
       drain: (graceMs) => ports.drainSidecar(agentId, graceMs),
       observe: (observation) => given.observe(agentId, observation),
       events,
@@ -115,13 +122,8 @@ export function createProcessLauncher(given: ProcessLauncherOptions): ProcessLau
       apiKeyEnv: wanted.apiKeyEnv,
       hasLifeline: options.lifelineFd !== undefined,
     });
-    const key = wanted.apiKeyEnv === "" ? undefined : environment[wanted.apiKeyEnv];
-    return {
-      environment,
-      fingerprint: fingerprintOf(options.command, environment, lifeline),
-      restartNumber: wanted.restartNumber,
-      secrets: key === undefined ? [] : [key],
-    };
+    const fingerprint = fingerprintOf(options.command, environment, lifeline);
+    return { environment, fingerprint, restartNumber: wanted.restartNumber };
   }
 
   return {

@@ -16,6 +16,9 @@ export interface SidecarEnvironmentOptions {
 /** The number under which a sidecar finds the lifeline of its supervisor. */
 export const LIFELINE_FD = 3;
 
+/** How variables with keys of providers and secrets of MCP servers are called. */
+const SECRET_NAME = /(?:KEY|TOKEN|SECRET|PASSWORD)$/;
+
 const PASSED_ON = [
   "PATH",
   "HOME",
@@ -26,7 +29,10 @@ const PASSED_ON = [
   "OLLAMA_HOST",
 ] as const;
 
-/** The whole environment of a sidecar: what it needs, the key of its own provider, and no other secret of the gateway. */
+/**
+ * The environment of a sidecar without what its MCP servers need: what it needs itself, the key of its own provider, and no other
+ * secret of the gateway.
+ */
 export function sidecarEnvironment(options: SidecarEnvironmentOptions): Record<string, string> {
   const { from, gatewayUrl, home, joinTokenFile, apiKeyEnv, hasLifeline } = options;
   const telemetry = Object.keys(from).filter((name) => name.startsWith("OTEL_"));
@@ -43,6 +49,27 @@ export function sidecarEnvironment(options: SidecarEnvironmentOptions): Record<s
     OPENHERMIT_JOIN_TOKEN_FILE: joinTokenFile,
     ...(hasLifeline && { OPENHERMIT_LIFELINE_FD: String(LIFELINE_FD) }),
   };
+}
+
+/**
+ * What the MCP servers of an agent need: the variables that they refer to as secrets, as far as the gateway has them. The mesh's own
+ * credentials never: naming one in a server's header must not be a way to have it sent somewhere.
+ *
+ * They stand in no fingerprint. Servers come and go while a sidecar runs, and that must not restart it: not when the list changes,
+ * and not when another gateway adopts it. So a new or rotated variable reaches a sidecar with its next start; until then the server
+ * that needs it says so in its health.
+ */
+export function secretEnvironment(
+  from: Readonly<Record<string, string | undefined>>,
+  names: readonly string[],
+): Record<string, string> {
+  const allowed = names.filter((name) => !name.startsWith("OPENHERMIT_"));
+  return Object.fromEntries(allowed.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
+}
+
+/** The values of a gateway's environment that must not stand in what people see, by the names of their variables. */
+export function secretValues(from: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.entries(from).flatMap(([name, value = ""]) => (SECRET_NAME.test(name) && value !== "" ? [value] : []));
 }
 
 /** Tells whether a running sidecar was started as one would be started now. Says nothing of what it is made of. */

@@ -15,8 +15,6 @@ export interface LaunchPlan {
   readonly fingerprint: string;
   /** Another number than that of the running process asks for a restart. */
   readonly restartNumber: bigint;
-  /** Values that must not stand in what people see. */
-  readonly secrets: readonly string[];
 }
 
 /** How patient a supervisor is, in milliseconds. */
@@ -42,7 +40,11 @@ export interface SidecarProcessOptions {
   command: readonly [string, ...string[]];
   lifelineFd: number | undefined;
   times: SupervisionTimes;
+  /** Values that must not stand in what people see. */
+  secrets: readonly string[];
   createJoinToken(): Promise<{ joinToken: string }>;
+  /** The variables that its MCP servers need, as of its start. */
+  secretEnvironment(): Promise<Readonly<Record<string, string>>>;
   drain(graceMs: number): Promise<void>;
   observe(observation: ProcessObservation): void;
   events: FleetEvents;
@@ -73,7 +75,6 @@ interface Running {
   readonly logOffset: number;
   readonly startedAt: number;
   readonly adopted: boolean;
-  readonly secrets: readonly string[];
   exit: ProcessExit | undefined;
   readonly exited: Promise<void>;
 }
@@ -151,7 +152,6 @@ export function createSidecarProcess(options: SidecarProcessOptions): SidecarPro
       restartNumber: BigInt(record.restartNumber),
       logOffset: 0,
       adopted: true,
-      secrets: wanted?.secrets ?? [],
       exited: untilGone(record.identity),
     });
   }
@@ -177,9 +177,9 @@ export function createSidecarProcess(options: SidecarProcessOptions): SidecarPro
     try {
       await sweepLeftovers();
       await home.prepare();
-      const { joinToken } = await options.createJoinToken();
+      const [{ joinToken }, secrets] = await Promise.all([options.createJoinToken(), options.secretEnvironment()]);
       await home.writeJoinToken(joinToken);
-      const running = released || wanted !== plan ? undefined : await spawn(plan);
+      const running = released || wanted !== plan ? undefined : await spawn(plan, secrets);
       retries.reset();
       return running;
     } catch (error) {
@@ -197,7 +197,7 @@ export function createSidecarProcess(options: SidecarProcessOptions): SidecarPro
     }
   }
 
-  async function spawn(plan: LaunchPlan): Promise<Running> {
+  async function spawn(plan: LaunchPlan, secrets: Readonly<Record<string, string>>): Promise<Running> {
     const logFile = await home.openLog();
     try {
       const [program, ...args] = command;
@@ -205,7 +205,8 @@ export function createSidecarProcess(options: SidecarProcessOptions): SidecarPro
       const stdio: (number | "ignore")[] = ["ignore", logFile.fd, logFile.fd, ...lifeline];
       if (lifeline.length > 0 && stdio.length !== LIFELINE_FD + 1)
         throw new Error("the lifeline is in the wrong place");
-      const group = await spawnGroup({ command: program, args, cwd: home.path, env: plan.environment, stdio, marker });
+      const env = { ...secrets, ...plan.environment };
+      const group = await spawnGroup({ command: program, args, cwd: home.path, env, stdio, marker });
       group.child.unref();
       const { identity } = group;
       const { fingerprint, restartNumber } = plan;
@@ -218,7 +219,6 @@ export function createSidecarProcess(options: SidecarProcessOptions): SidecarPro
         restartNumber,
         logOffset: logFile.offset,
         adopted: false,
-        secrets: plan.secrets,
         exited: group.exited,
       });
     } finally {
@@ -235,7 +235,7 @@ export function createSidecarProcess(options: SidecarProcessOptions): SidecarPro
     const pauseMs = pauses.next();
     restartCount += 1;
     const tail = await home.logTail(running.logOffset).catch(() => "");
-    const words = lastWords(tail, running.secrets);
+    const words = lastWords(tail, options.secrets);
     const detail = `${describeExit(running.exit)}${words === "" ? "" : `: ${words}`}`;
     log.warn(
       { ...fields, exit_code: running.exit?.code, signal: running.exit?.signal, pause_ms: pauseMs },

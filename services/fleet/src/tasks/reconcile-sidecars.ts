@@ -79,6 +79,16 @@ export function createSidecarReconciler(options: ReconcileSidecarsOptions): Side
     await forgetSilentGateways(database);
   }
 
+  async function revoke(agentId: string): Promise<boolean> {
+    try {
+      await options.revokeSidecar(agentId);
+      return true;
+    } catch (error) {
+      log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
+      return false;
+    }
+  }
+
   async function takeOver(runner: ProcessLauncher, open: readonly Placement[]): Promise<Set<string>> {
     if (open.length === 0) return new Set();
     const markers = new Map(open.map(({ agentId }) => [agentId, runner.markerOf(agentId)]));
@@ -88,9 +98,7 @@ export function createSidecarReconciler(options: ReconcileSidecarsOptions): Side
         if (claim === undefined || !taken.has(agentId)) return;
         log.warn({ agent_id: agentId, gateway_id: claim.gatewayId }, "sidecar taken over from a gateway that is gone");
         // On this host the old processes end now; on another one they are fenced, and lose the link when they come back.
-        await options.revokeSidecar(agentId).catch((error: unknown) => {
-          log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
-        });
+        await revoke(agentId);
         await sweepMarker(claim.marker, log);
       }),
     );
@@ -110,7 +118,10 @@ export function createSidecarReconciler(options: ReconcileSidecarsOptions): Side
         goneAgents.delete(agentId);
         const apiKeyEnv = wanted.apiKeyEnv ?? options.apiKeyEnvOf(wanted.provider);
         runner.run(agentId, { apiKeyEnv, restartNumber: wanted.restartNumber });
-      } else if (goneAgents.delete(agentId)) {
+      } else if (goneAgents.has(agentId)) {
+        // The sidecar of a deleted agent must not come back with the key it had. Until that is sure the claim stays.
+        if (!exists && !(await revoke(agentId))) continue;
+        goneAgents.delete(agentId);
         await releaseClaim(database, gateway.id, agentId);
         if (!exists) observations.forget(agentId);
       } else {
