@@ -1,15 +1,23 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
-import type { Caller, RecordChanges } from "@openhermit/caller";
+import type { Caller, Reach, RecordChanges } from "@openhermit/caller";
 import type { Database, Queryable } from "@openhermit/postgres";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import type { Skill } from "@openhermit/protocol/catalog/v1/skill";
+import type { ComponentHealth } from "@openhermit/protocol/health/v1/health";
+import type { SnapshotSkill } from "@openhermit/protocol/mesh/v1/snapshot";
 import type { Log } from "@openhermit/telemetry";
+import type { FieldDifference } from "./field-difference.ts";
 
 /** What the catalogue needs of other domains. */
 export interface CatalogPorts {
-  /** Whether the caller holds the right to change the server of this id, whichever agents use it. */
-  mayWrite(context: HandlerContext, mcpServerId: string): boolean;
+  /** Whether the caller holds the right to change the thing of this id, whichever agents use it. */
+  mayWrite(context: HandlerContext, resource: "mcp-servers" | "skills", id: string): boolean;
   /** The teams of those of the agents that exist; empty: nobody's. None of them moves or goes before the transaction ends. */
   holdTeams(tx: Queryable, agentIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** All agents, ordered by id. From memory. */
+  agentIds(): readonly string[];
+  /** What each agent's sidecar last said of one component, by agent. From memory. */
+  componentReports(name: string): ReadonlyMap<string, ComponentHealth>;
 }
 
 /** What the catalogue is made of. */
@@ -33,23 +41,29 @@ export interface ChangeAuthor {
 export interface ApplyOptions extends ChangeAuthor {
   /** Say what would change and change nothing; `record` is not called. */
   dryRun: boolean;
-  /** Whether the caller holds the right to change the server of this id. What is as it should be needs none. */
-  mayWrite(id: string): boolean;
+  /** Delete what is not named, as far as the caller sees the whole of it. */
+  prune: boolean;
+  /** Whether the caller holds the right to change the resource of this id. What is as it should be needs none. */
+  mayWrite(resource: string, id: string): boolean;
 }
 
 /** What was, or with dryRun would be, done to one resource. */
 export interface ResourceChange {
   id: string;
   /** `refused`: the caller may not. Nothing more is told, and the caller of the port rolls back. */
-  action: "create" | "update" | "none" | "refused";
-  /** Of an update: what changed, as it stands in a manifest. Values of env and headers are not shown. */
-  fields: readonly { path: string; before: string; after: string }[];
+  action: "create" | "update" | "delete" | "none" | "refused";
+  /** Of an update what changes, of a creation what is set, of a deletion what was set; by the keys of a manifest. */
+  fields: readonly FieldDifference[];
+  /** The etag of what was there before; empty when there was nothing, and when it is refused. */
+  version: string;
 }
 
 /** What the catalogue holds for one agent. */
 export interface AgentCatalog {
-  /** The MCP servers it uses, its own and those of `*`, ordered by id. */
+  /** The MCP servers it uses, its own and those of `*`, ordered by id. Agents share the messages: they must not be changed. */
   servers: McpServer[];
+  /** The skills it has, its own and those of `*`, ordered by id. Shared in the same way. */
+  skills: SnapshotSkill[];
   /** The catalogue's part of the generation; never falls. */
   revision: bigint;
 }
@@ -57,20 +71,38 @@ export interface AgentCatalog {
 /** The catalogue domain. */
 export interface CatalogService {
   routes(router: ConnectRouter): void;
-  /** Begins to listen for changes; does not wait for the database. */
+  /** Begins to listen for changes, and to remove bundles that no skill has named for a day; does not wait for the database. */
   start(): void;
   close(): Promise<void>;
   /** What each of the agents uses; one statement for all. Each asked agent has an entry. */
-  mcpServersFor(agentIds: readonly string[]): Promise<Map<string, AgentCatalog>>;
+  catalogsFor(agentIds: readonly string[]): Promise<Map<string, AgentCatalog>>;
   /** The catalogue's part of each agent's generation; one statement for all. */
   revisionsFor(agentIds: readonly string[]): Promise<Map<string, bigint>>;
+  /** The names in `${secret.NAME}` of the servers that each agent uses, in order. One statement; each asked agent has an entry. */
+  secretNamesFor(agentIds: readonly string[]): Promise<Map<string, readonly string[]>>;
+  /** The bundle of this digest, as libs/skill-bundle packs it; only when the agent has a skill with it. */
+  readBundle(agentId: string, digest: string): Promise<Uint8Array | undefined>;
   /** Calls back when what agents use may have changed, on any gateway. Returns how to stop that. */
   onChanged(callback: (agentIds: readonly string[] | "all") => void): () => void;
-  /** The agent is deleted: servers assigned to it alone stay, unassigned. */
-  forgetAgent(agentId: string): Promise<void>;
   /**
-   * Creates or updates servers within the given transaction; answers in the order of the input. That the agents they are
-   * assigned to exist, or are made by the same manifest, has been checked.
+   * The agents are deleted by this transaction: their own rows go, and what was assigned to them alone stays, unassigned.
+   * An agent of the same id that comes later starts without them.
    */
-  applyMcpServers(tx: Queryable, servers: readonly McpServer[], options: ApplyOptions): Promise<ResourceChange[]>;
+  forgetAgents(tx: Queryable, agentIds: readonly string[]): Promise<void>;
+  /**
+   * Makes the named servers and skills what is wanted, within the given transaction and with a fixed number of statements.
+   * Answers in the order of the input, then what prune deletes, by id. That the agents they are assigned to exist, or are
+   * made by the same manifest, has been checked. Errors: APPLY_IN_PROGRESS; BUNDLE_MISSING, not in a dry run;
+   * SKILL_NAME_DIFFERS; ASSIGNMENT_CONTRADICTORY; MCP_VARIABLE_INVALID.
+   */
+  applyCatalog(
+    tx: Queryable,
+    wanted: { mcpServers: readonly McpServer[]; skills: readonly Skill[] },
+    options: ApplyOptions,
+  ): Promise<{ mcpServers: ResourceChange[]; skills: ResourceChange[] }>;
+  /**
+   * What the reach sees, by id, without etag, times and what is computed; assignments out of reach are left out. So are
+   * servers with values that the reach may not see, since applying them without these would remove them.
+   */
+  exportCatalog(tx: Queryable, reach: Reach): Promise<{ mcpServers: McpServer[]; skills: Skill[] }>;
 }

@@ -1,16 +1,13 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { Change } from "@openhermit/caller";
-import type { Client } from "@connectrpc/connect";
-import type { CatalogService as CatalogRpc } from "@openhermit/protocol/catalog/v1/catalog_service";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
-import { testCaller, testDatabase, waitFor, type TestDatabase } from "@openhermit/testing";
+import { testDatabase, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { makeCatalog } from "../test/catalog-harness.ts";
+import { makeCatalog, type CatalogClient } from "../test/catalog-harness.ts";
 import { catalogMigrations, type CatalogService } from "./index.ts";
 
 let store: TestDatabase;
 let catalog: CatalogService;
-let client: Client<typeof CatalogRpc>;
+let client: CatalogClient;
 
 beforeAll(async () => {
   store = await testDatabase([catalogMigrations]);
@@ -42,7 +39,7 @@ const put = async (one: McpServer): Promise<McpServer> => {
 const revisionOf = async (agentId: string): Promise<bigint> =>
   (await catalog.revisionsFor([agentId])).get(agentId) ?? -1n;
 const serversOf = async (agentId: string): Promise<string[]> =>
-  ((await catalog.mcpServersFor([agentId])).get(agentId)?.servers ?? []).map(({ id }) => id);
+  ((await catalog.catalogsFor([agentId])).get(agentId)?.servers ?? []).map(({ id }) => id);
 
 describe("PutMcpServer", () => {
   it("changes nothing when the server is the same, and refuses a lost update", async () => {
@@ -72,7 +69,7 @@ describe("what an agent uses", () => {
     await put(server("all", ["*"]));
     await put(server("both", ["*", "two"]));
     const before = store.database.statementCount();
-    const catalogs = await catalog.mcpServersFor(["one", "two", "never-seen"]);
+    const catalogs = await catalog.catalogsFor(["one", "two", "never-seen"]);
     expect(store.database.statementCount() - before).toBe(1);
     expect([...catalogs].map(([agent, { servers }]) => [agent, servers.map(({ id }) => id)])).toEqual([
       ["one", ["all", "both", "own"]],
@@ -122,7 +119,7 @@ describe("what an agent uses", () => {
     await put(server("files", ["one", "two"]));
     await put(server("all", ["*"]));
     const before = await revisionOf("one");
-    await catalog.forgetAgent("one");
+    await store.database.transaction((tx) => catalog.forgetAgents(tx, ["one", "never-seen"]));
     expect([await serversOf("one"), await serversOf("two")]).toEqual([["all"], ["all", "files"]]);
     expect(await revisionOf("one")).toBeGreaterThan(before);
   });
@@ -138,59 +135,4 @@ it("lists in pages and deletes", async () => {
   await client.deleteMcpServer({ mcpServerId: "b" });
   await expect(client.deleteMcpServer({ mcpServerId: "b" })).rejects.toThrow("MCP_SERVER_NOT_FOUND");
   await expect(client.getMcpServer({ mcpServerId: "b" })).rejects.toThrow("MCP_SERVER_NOT_FOUND");
-});
-
-describe("applyMcpServers", () => {
-  const recorded: Change[] = [];
-  const options = (dryRun: boolean) => ({
-    dryRun,
-    caller: testCaller(),
-    mayWrite: () => true,
-    record: async (_: unknown, changes: readonly Change[]) => void recorded.push(...changes),
-  });
-  const apply = (servers: McpServer[], dryRun = false) =>
-    store.database.transaction((tx) => catalog.applyMcpServers(tx, servers, options(dryRun)));
-
-  it("tells what changes, field by field and without secrets, and does it unless it is a dry run", async () => {
-    expect(await apply([server("files", ["*"])], true)).toEqual([{ id: "files", action: "create", fields: [] }]);
-    expect(await serversOf("one")).toEqual([]);
-    expect(await apply([server("files", ["*"])])).toEqual([{ id: "files", action: "create", fields: [] }]);
-    expect(await apply([server("files", ["*"])])).toEqual([{ id: "files", action: "none", fields: [] }]);
-    const next = server("files", ["one", "two"], {
-      transport: { case: "stdio", value: { command: "node", args: ["other.js"], env: { API_KEY: "hush-2" } } },
-      callTimeout: { seconds: 90n, nanos: 0 },
-    });
-    const changes = await apply([next]);
-    expect(changes).toEqual([
-      {
-        id: "files",
-        action: "update",
-        fields: [
-          { path: "args", before: '["server.js"]', after: '["other.js"]' },
-          { path: "env.API_KEY", before: "(set)", after: "(set anew)" },
-          { path: "agents", before: "*", after: '["one","two"]' },
-          { path: "callTimeout", before: "", after: "90s" },
-        ],
-      },
-    ]);
-    // One record for each change, none for the dry run and for what was so already.
-    expect(recorded.map(({ action, targetId }) => `${action} ${targetId}`)).toEqual([
-      "mcp-servers.put files",
-      "mcp-servers.put files",
-    ]);
-    expect(recorded[1]).toMatchObject({ targetType: "mcp-server", fields: changes[0]?.fields });
-    expect(JSON.stringify([changes, recorded])).not.toContain("hush");
-    expect(await serversOf("three")).toEqual([]);
-  });
-
-  it("lets one of two applies at once win", async () => {
-    await store.database.transaction(async (tx) => {
-      await catalog.applyMcpServers(tx, [server("first", [])], options(false));
-      await expect(apply([server("second", [])])).rejects.toMatchObject({
-        code: "conflict",
-        reason: "APPLY_IN_PROGRESS",
-      });
-    });
-    expect((await client.listMcpServers({})).mcpServers.map(({ id }) => id)).toEqual(["first"]);
-  });
 });

@@ -1,187 +1,171 @@
-import { equals } from "@bufbuild/protobuf";
-import { agentNotFound, reachOf, type Change, type Reach } from "@openhermit/caller";
-import { conflict } from "@openhermit/errors";
+import { agentNotFound, reachOf, type Change, type FieldChange, type Reach } from "@openhermit/caller";
 import type { Database, Queryable } from "@openhermit/postgres";
-import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
-import type { ApplyOptions, CatalogPorts, ChangeAuthor, ResourceChange } from "./catalog-ports.ts";
+import { raiseRevisions } from "./agent-catalog-store.ts";
+import { changedTargets, disabledFor, enabledFor, EVERY_AGENT, isSameAssignment, namedTargets } from "./assignment.ts";
 import {
-  changedTargets,
-  checkEtag,
-  desiredServer,
-  differences,
-  EVERY_AGENT,
-  serverNotFound,
-  type StoredMcpServer,
-} from "./mcp-server.ts";
-import {
-  deleteServer,
-  lockWrites,
-  raiseRevisions,
-  readServers,
-  tryLockApply,
-  unassignAgent,
-  writeServer,
-} from "./mcp-server-store.ts";
-import { assignmentRefused, isVisible, isWholeVisible, mayAssign, type Owners } from "./server-reach.ts";
+  changeRefused,
+  checkAssigned,
+  checkNamed,
+  isVisible,
+  mayAssign,
+  wildcardRefused,
+  type Owners,
+} from "./assignment-reach.ts";
+import { unassignAgents } from "./assignment-store.ts";
+import { checkEtag, type CatalogItem, type ItemChange, type ItemKind, type Stored } from "./catalog-item.ts";
+import { lockWrites } from "./catalog-lock-store.ts";
+import type { CatalogPorts, ChangeAuthor } from "./catalog-ports.ts";
+import { differencesOf } from "./field-difference.ts";
 
-/** Creates or replaces one server; the same server again changes nothing. */
-export async function putServer(
+/** What a change left behind. */
+export interface ChangeResult<Item> {
+  readonly stored: Stored<Item>;
+  /** False when it was so already. */
+  readonly changed: boolean;
+}
+
+/** Creates or replaces one thing; the same thing again changes nothing. */
+export async function putItem<Item extends CatalogItem>(
   database: Database,
-  message: McpServer,
+  kind: ItemKind<Item>,
+  message: Item,
   { caller, record }: ChangeAuthor,
   ports: CatalogPorts,
-): Promise<{ stored: StoredMcpServer; changed: boolean }> {
-  const server = desiredServer(message);
+): Promise<ChangeResult<Item>> {
+  const item = kind.desired(message);
+  const { id } = item;
   const reach = reachOf(caller);
   return await database.transaction(async (tx) => {
-    const owners = await ownersFor(tx, server.id, server.agents, reach, ports);
+    const owners = await ownersFor(tx, kind, id, namedTargets(item), reach, ports);
     await lockWrites(tx);
-    const before = (await readServers(tx, [server.id])).get(server.id);
-    if (before !== undefined && !isVisible(reach, before.server, owners)) throw serverNotFound(server.id);
-    checkEtag(server.id, message.etag, before);
-    checkNamed(reach, before?.server, server, owners);
-    if (before !== undefined && equals(McpServerSchema, before.server, server)) {
-      return { stored: before, changed: false };
-    }
-    if (!mayAssign(reach, [...(before?.server.agents ?? []), ...server.agents], owners)) {
-      throw assignmentRefused(server.id);
-    }
-    await writeServer(tx, server);
-    await record(tx, [serverChange(before?.server, server)]);
-    await raiseRevisions(tx, changedTargets(before?.server, server));
-    const stored = (await readServers(tx, [server.id])).get(server.id);
-    if (stored === undefined) throw new Error(`MCP server ${server.id} is gone within its own transaction`);
-    return { stored, changed: true };
+    const before = (await kind.read(tx, [id])).get(id);
+    if (before !== undefined && !isVisible(reach, before.item, owners)) throw kind.notFound(id);
+    checkEtag(kind, message, before);
+    checkNamed(reach, before?.item, item, owners);
+    if (before !== undefined && isSameItem(kind, before.item, item)) return { stored: before, changed: false };
+    if (!mayAssign(reach, [before?.item, item], owners)) throw changeRefused(kind, id);
+    return await change(tx, kind, { before: before?.item, after: item }, { verb: "put", record });
   });
 }
 
-/** Removes one server. */
-export async function removeServer(
+/** Gives one thing to an agent, or to `*`, or takes it away. Who does it needs that agent in reach, and for `*` all. */
+export async function switchItem<Item extends CatalogItem>(
   database: Database,
+  kind: ItemKind<Item>,
+  { id, target, enabled }: { id: string; target: string; enabled: boolean },
+  { caller, record }: ChangeAuthor,
+  ports: CatalogPorts,
+): Promise<ChangeResult<Item>> {
+  const reach = reachOf(caller);
+  return await database.transaction(async (tx) => {
+    const owners = target === EVERY_AGENT ? new Map<string, string>() : await ports.holdTeams(tx, [target]);
+    await lockWrites(tx);
+    const stored = (await kind.read(tx, [id])).get(id);
+    if (stored === undefined || !isVisible(reach, stored.item, owners)) throw kind.notFound(id);
+    if (target === EVERY_AGENT) {
+      if (!reach.all) throw wildcardRefused(kind, id);
+    } else if (!owners.has(target) || !reach.has(target, owners.get(target))) {
+      throw agentNotFound(target);
+    }
+    const before = stored.item;
+    const after = { ...before, ...(enabled ? enabledFor : disabledFor)(before, target) };
+    if (isSameAssignment(before, after)) return { stored, changed: false };
+    checkAssigned(kind, after);
+    return await change(tx, kind, { before, after }, { verb: enabled ? "enable" : "disable", record });
+  });
+}
+
+/** Removes one thing. */
+export async function removeItem<Item extends CatalogItem>(
+  database: Database,
+  kind: ItemKind<Item>,
   id: string,
   { caller, record }: ChangeAuthor,
   ports: CatalogPorts,
 ): Promise<void> {
   const reach = reachOf(caller);
   await database.transaction(async (tx) => {
-    const owners = await ownersFor(tx, id, [], reach, ports);
+    const owners = await ownersFor(tx, kind, id, [], reach, ports);
     await lockWrites(tx);
-    const before = (await readServers(tx, [id])).get(id);
-    if (before === undefined || !isVisible(reach, before.server, owners)) throw serverNotFound(id);
-    if (!mayAssign(reach, before.server.agents, owners)) throw assignmentRefused(id);
-    await deleteServer(tx, id);
-    await record(tx, [serverChange(before.server, undefined)]);
-    await raiseRevisions(tx, changedTargets(before.server, undefined));
+    const before = (await kind.read(tx, [id])).get(id)?.item;
+    if (before === undefined || !isVisible(reach, before, owners)) throw kind.notFound(id);
+    if (!mayAssign(reach, [before], owners)) throw changeRefused(kind, id);
+    const gone = { before, after: undefined };
+    await kind.prepare(tx, [gone], { dryRun: false });
+    await kind.remove(tx, [id]);
+    await record(tx, [itemRecord(kind, gone, "delete")]);
+    await raiseRevisions(tx, targetsOf(kind, gone));
   });
 }
 
-/** Removes a deleted agent's own assignments. An agent of the same id that comes later starts without them. */
-export async function removeAgent(database: Database, agentId: string): Promise<void> {
-  await database.transaction(async (tx) => {
-    await lockWrites(tx);
-    if ((await unassignAgent(tx, agentId)) > 0) await raiseRevisions(tx, [agentId]);
-  });
+/** Removes the own rows of agents that are deleted by the same transaction. */
+export async function removeAgents(tx: Queryable, agentIds: readonly string[]): Promise<void> {
+  if (agentIds.length === 0) return;
+  await lockWrites(tx);
+  await raiseRevisions(tx, await unassignAgents(tx, agentIds));
 }
 
-/**
- * Makes the named servers what a manifest says, within its transaction. Of two applies at once the first wins and the
- * other gets a conflict.
- */
-export async function applyServers(
-  tx: Queryable,
-  messages: readonly McpServer[],
-  { dryRun, caller, record, mayWrite }: ApplyOptions,
-  ports: CatalogPorts,
-): Promise<ResourceChange[]> {
-  if (messages.length === 0) return [];
-  const reach = reachOf(caller);
-  const owners = reach.all ? new Map<string, string>() : await ports.holdTeams(tx, namedAgents(messages));
-  if (!dryRun) {
-    if (!(await tryLockApply(tx))) {
-      throw conflict("APPLY_IN_PROGRESS", "another manifest is being applied", {
-        hint: "Nothing was changed. See what it did with a dry run, then apply again.",
-      });
-    }
-    await lockWrites(tx);
-  }
-  const servers = messages.map(desiredServer);
-  const before = await readServers(
-    tx,
-    servers.map(({ id }) => id),
-  );
-  const targets = new Set<string>();
-  const changes: ResourceChange[] = [];
-  const records: Change[] = [];
-  for (const server of servers) {
-    const old = before.get(server.id)?.server;
-    const isSame = old !== undefined && equals(McpServerSchema, old, server);
-    // Whoever guesses which agents out of reach use it is not told that the guess is right.
-    if (isSame && isWholeVisible(reach, old, owners)) {
-      changes.push({ id: server.id, action: "none", fields: [] });
-      continue;
-    }
-    if (!mayWrite(server.id) || !mayAssign(reach, [...(old?.agents ?? []), ...server.agents], owners)) {
-      changes.push({ id: server.id, action: "refused", fields: [] });
-      continue;
-    }
-    if (!dryRun) await writeServer(tx, server);
-    records.push(serverChange(old, server));
-    for (const target of changedTargets(old, server)) targets.add(target);
-    changes.push(
-      old === undefined
-        ? { id: server.id, action: "create", fields: [] }
-        : { id: server.id, action: "update", fields: differences(old, server) },
-    );
-  }
-  if (!dryRun && records.length > 0) {
-    await record(tx, records);
-    await raiseRevisions(tx, [...targets].toSorted());
-  }
-  return changes;
+/** Whether the two are the same, their assignment too. */
+export function isSameItem<Item extends CatalogItem>(kind: ItemKind<Item>, before: Item, after: Item): boolean {
+  return kind.isSame(before, after) && isSameAssignment(before, after);
 }
 
-/** The record of a change of a server. */
-function serverChange(before: McpServer | undefined, after: McpServer | undefined): Change {
-  const verb = after === undefined ? "delete" : "put";
-  const targetId = after?.id ?? before?.id ?? "";
+/** The targets (agents, or `*`) whose catalogue a change concerns. */
+export function targetsOf<Item extends CatalogItem>(
+  kind: ItemKind<Item>,
+  { before, after }: ItemChange<Item>,
+): string[] {
+  return changedTargets(before, after, before !== undefined && after !== undefined && kind.isSame(before, after));
+}
+
+/** The record of a change in the audit trail. */
+export function itemRecord<Item extends CatalogItem>(
+  kind: ItemKind<Item>,
+  { before, after }: ItemChange<Item>,
+  verb: "put" | "enable" | "disable" | "delete",
+): Change {
+  const fields = differencesOf(before && kind.fieldsOf(before), after && kind.fieldsOf(after));
   return {
-    action: `mcp-servers.${verb}`,
-    targetType: "mcp-server",
-    targetId,
-    fields: differences(before, after),
+    action: `${kind.resource}.${verb}`,
+    targetType: kind.targetType,
+    targetId: after?.id ?? before?.id ?? "",
+    fields: fields.map(({ path, before: old, after: now }): FieldChange => ({ path, before: old, after: now })),
   };
 }
 
-function namedAgents(servers: readonly McpServer[]): string[] {
-  return [...new Set(servers.flatMap(({ agents }) => agents))].filter((id) => id !== EVERY_AGENT).toSorted();
+async function change<Item extends CatalogItem>(
+  tx: Queryable,
+  kind: ItemKind<Item>,
+  { before, after }: { before: Item | undefined; after: Item },
+  { verb, record }: { verb: "put" | "enable" | "disable"; record: ChangeAuthor["record"] },
+): Promise<ChangeResult<Item>> {
+  await kind.prepare(tx, [{ before, after }], { dryRun: false });
+  await kind.write(tx, [after]);
+  await record(tx, [itemRecord(kind, { before, after }, verb)]);
+  await raiseRevisions(tx, targetsOf(kind, { before, after }));
+  const stored = (await kind.read(tx, [after.id])).get(after.id);
+  if (stored === undefined) throw new Error(`${kind.noun} ${after.id} is gone within its own transaction`);
+  return { stored, changed: true };
 }
 
 /**
  * The teams of the agents that a change concerns, as they are until the transaction ends. Asked before the lock of the
  * catalogue is taken: a manifest locks its agents first, too.
  */
-async function ownersFor(
+async function ownersFor<Item extends CatalogItem>(
   tx: Queryable,
-  serverId: string,
+  kind: ItemKind<Item>,
+  id: string,
   named: readonly string[],
   reach: Reach,
   ports: CatalogPorts,
 ): Promise<Owners> {
   if (reach.all) return new Map();
-  const stored = (await readServers(tx, [serverId])).get(serverId)?.server.agents ?? [];
-  const agentIds = [...new Set([...named, ...stored])].filter((id) => id !== EVERY_AGENT).toSorted();
-  return agentIds.length === 0 ? new Map() : await ports.holdTeams(tx, agentIds);
+  return await heldTeams(tx, [...named, ...namedTargets((await kind.read(tx, [id])).get(id)?.item)], ports);
 }
 
-/**
- * Throws not_found for an agent that the caller names and does not reach. Nor may it name one that does not exist yet:
- * whoever makes an agent of that id would run a server somebody else chose.
- */
-function checkNamed(reach: Reach, before: McpServer | undefined, after: McpServer, owners: Owners): void {
-  if (reach.all) return;
-  for (const id of after.agents) {
-    if (id === EVERY_AGENT) continue;
-    const isNew = before === undefined || !before.agents.includes(id);
-    if ((isNew && !owners.has(id)) || !mayAssign(reach, [id], owners)) throw agentNotFound(id);
-  }
+/** The teams of those of the targets that are agents. */
+export async function heldTeams(tx: Queryable, targets: readonly string[], ports: CatalogPorts): Promise<Owners> {
+  const agentIds = [...new Set(targets)].filter((id) => id !== EVERY_AGENT).toSorted();
+  return agentIds.length === 0 ? new Map() : await ports.holdTeams(tx, agentIds);
 }

@@ -7,3 +7,4 @@ export type {
   ResourceChange,
 } from "./catalog-ports.ts";
 export { catalogMigrations, createCatalogService } from "./catalog-service.ts";
+export type { FieldDifference } from "./field-difference.ts";

@@ -1,20 +1,14 @@
 import { clone, create, equals, toJson, type JsonValue } from "@bufbuild/protobuf";
 import { conflict, invalidArgument, notFound, type MeshError } from "@openhermit/errors";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import { desiredAssignment } from "./assignment.ts";
+import { assignmentFields, plainValue, SENSITIVE, type FieldValue } from "./field-difference.ts";
+import { checkVariables, isOnlyReference, secretNamesIn } from "./secret-reference.ts";
 
-/** The assignment that means every agent, also every future one. */
-export const EVERY_AGENT = "*";
-
-/** An MCP server as stored. */
-export interface StoredMcpServer {
-  /** Without etag and times; `agents` in order. */
-  server: McpServer;
-  version: bigint;
-  createTime: Date;
-  updateTime: Date;
-}
-
-/** The server as a caller asks for it: without output-only fields, its agents in order and each once. */
+/**
+ * The server as a caller asks for it: without output-only fields, its assignment in order. Errors:
+ * MCP_SERVER_TRANSPORT_MISSING, MCP_VARIABLE_INVALID, ASSIGNMENT_CONTRADICTORY.
+ */
 export function desiredServer(message: McpServer): McpServer {
   if (message.transport.case === undefined) {
     throw invalidArgument("MCP_SERVER_TRANSPORT_MISSING", `MCP server "${message.id}" says not how to reach it`, {
@@ -22,28 +16,16 @@ export function desiredServer(message: McpServer): McpServer {
       fields: { mcp_server_id: message.id },
     });
   }
-  const { id, transport, agents, connectTimeout, callTimeout } = clone(McpServerSchema, message);
+  const { id, transport, connectTimeout, callTimeout } = clone(McpServerSchema, message);
+  const { agents, disabledAgents } = desiredAssignment(id, message);
+  for (const [path, value] of variableValues(message)) checkVariables(id, path, value);
   return create(McpServerSchema, {
     id,
     transport,
-    agents: [...new Set(agents)].toSorted(),
+    agents: [...agents],
+    disabledAgents: [...disabledAgents],
     ...(connectTimeout !== undefined && { connectTimeout }),
     ...(callTimeout !== undefined && { callTimeout }),
-  });
-}
-
-/** The etag of a version. */
-export function etagOf(version: bigint): string {
-  return version.toString(36);
-}
-
-/** Throws conflict when an etag is given and the stored server is another, or gone. */
-export function checkEtag(id: string, etag: string, stored: StoredMcpServer | undefined): void {
-  if (etag === "" || (stored !== undefined && etagOf(stored.version) === etag)) return;
-  const what = stored === undefined ? "was deleted" : "was changed by somebody else";
-  throw conflict("MCP_SERVER_CHANGED", `MCP server "${id}" ${what} in between`, {
-    hint: "Read it again, then repeat the change.",
-    fields: { mcp_server_id: id },
   });
 }
 
@@ -55,45 +37,50 @@ export function serverNotFound(id: string): MeshError {
   });
 }
 
-/**
- * The targets (agents, or `*`) whose catalogue changes when `before` becomes `after`: those that use it, if the
- * server itself changed, else those that gain or lose it. In order.
- */
-export function changedTargets(before: McpServer | undefined, after: McpServer | undefined): string[] {
-  const old = new Set(before?.agents);
-  const now = new Set(after?.agents);
-  const all = [...new Set([...old, ...now])].toSorted();
-  return sameServer(before, after) ? all.filter((target) => old.has(target) !== now.has(target)) : all;
+/** The error for a server that was changed since the caller read it. */
+export function serverConflict(id: string, what: string): MeshError {
+  return conflict("MCP_SERVER_CHANGED", `MCP server "${id}" ${what} in between`, {
+    hint: "Read it again, then repeat the change.",
+    fields: { mcp_server_id: id },
+  });
 }
 
 /** Whether the two are the same but for their assignment. */
-function sameServer(before: McpServer | undefined, after: McpServer | undefined): boolean {
-  if (before === undefined || after === undefined) return false;
-  return equals(McpServerSchema, { ...before, agents: [] }, { ...after, agents: [] });
+export function isSameServer(before: McpServer, after: McpServer): boolean {
+  return equals(McpServerSchema, unassigned(before), unassigned(after));
+}
+
+/** The server without its assignment, etag and times. */
+export function unassigned({ transport, connectTimeout, callTimeout }: McpServer): McpServer {
+  return create(McpServerSchema, {
+    transport,
+    ...(connectTimeout !== undefined && { connectTimeout }),
+    ...(callTimeout !== undefined && { callTimeout }),
+  });
+}
+
+/** The names of the secrets that the server refers to, in order. */
+export function secretNamesOf(server: McpServer): string[] {
+  return [...new Set(variableValues(server).flatMap(([, value]) => secretNamesIn(value)))].toSorted();
 }
 
 /**
- * What changed, by the keys of a manifest; undefined for a server that is not yet or no more. Values of env, of headers
- * and of a URL's query may be secret and are not shown.
+ * All that a server sets, by the keys of a manifest. Values of env, of headers and of a URL's password and query may be
+ * secret and are not shown, unless they are nothing but a reference to a secret.
  */
-export function differences(
-  before: McpServer | undefined,
-  after: McpServer | undefined,
-): { path: string; before: string; after: string }[] {
-  const old = leaves(before);
-  const now = leaves(after);
-  const paths = [...new Set([...old.keys(), ...now.keys()])];
-  return paths
-    .filter((path) => old.get(path) !== now.get(path))
-    .map((path) => {
-      const isSecret = path.startsWith("env.") || path.startsWith("headers.");
-      const show = (value: string | undefined, word: string): string => {
-        if (value === undefined) return "";
-        if (isSecret) return word;
-        return path === "url" ? bareUrl(value, word) : value;
-      };
-      return { path, before: show(old.get(path), "(set)"), after: show(now.get(path), "(set anew)") };
-    });
+export function serverFields(server: McpServer): Map<string, FieldValue> {
+  const { stdio, http, ...rest } = toJson(McpServerSchema, unassigned(server)) as Record<string, JsonValue>;
+  const fields = new Map<string, FieldValue>();
+  for (const [key, value] of Object.entries((stdio ?? http ?? {}) as Record<string, JsonValue>)) {
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      for (const [name, one] of Object.entries(value)) fields.set(`${key}.${name}`, secretValue(textOf(one)));
+    } else {
+      fields.set(key, key === "url" ? urlValue(textOf(value)) : plainValue(textOf(value)));
+    }
+  }
+  for (const [key, value] of assignmentFields(server.agents, server.disabledAgents)) fields.set(key, value);
+  for (const [key, value] of Object.entries(rest)) fields.set(key, plainValue(textOf(value)));
+  return fields;
 }
 
 /**
@@ -110,7 +97,7 @@ export function withoutSecrets(server: McpServer): McpServer {
       };
     case "http": {
       const { url, headers } = transport.value;
-      const value = { ...transport.value, url: bareUrl(url, "").trimEnd(), headers: emptied(headers) };
+      const value = { ...transport.value, url: bareUrl(url), headers: emptied(headers) };
       return { ...server, transport: { case: "http", value } };
     }
     case undefined:
@@ -118,31 +105,32 @@ export function withoutSecrets(server: McpServer): McpServer {
   }
 }
 
+/** The values in which `${secret.NAME}` is replaced, by their paths. */
+function variableValues({ transport }: McpServer): [path: string, value: string][] {
+  const isStdio = transport.case === "stdio";
+  const values = isStdio ? transport.value.env : (transport.value?.headers ?? {});
+  return Object.entries(values).map(([name, value]) => [`${isStdio ? "env" : "headers"}.${name}`, value]);
+}
+
 function emptied(values: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.keys(values).map((name) => [name, ""]));
 }
 
-/** A URL without its password and its query, in which keys are handed over; `word` stands for them. */
-function bareUrl(text: string, word: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || url.username + url.password + url.search + url.hash === "") return text;
-  return `${url.protocol}//${url.host}${url.pathname} ${word}`;
+function secretValue(text: string): FieldValue {
+  return isOnlyReference(text) ? plainValue(text) : { text, shown: SENSITIVE, sensitive: true };
 }
 
-function leaves(server: McpServer | undefined): Map<string, string> {
-  if (server === undefined) return new Map();
-  const { stdio, http, agents, id: _, ...rest } = toJson(McpServerSchema, server) as Record<string, JsonValue>;
-  const result = new Map<string, string>();
-  const transport = (stdio ?? http ?? {}) as Record<string, JsonValue>;
-  const assigned = server.agents.includes(EVERY_AGENT) ? EVERY_AGENT : (agents ?? []);
-  for (const [key, value] of Object.entries({ ...transport, agents: assigned, ...rest })) {
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-      for (const [name, one] of Object.entries(value)) result.set(`${key}.${name}`, textOf(one));
-    } else {
-      result.set(key, textOf(value));
-    }
-  }
-  return result;
+function urlValue(text: string): FieldValue {
+  const bare = bareUrl(text);
+  // Where the calls go must be seen by whoever reads a plan.
+  return bare === text ? plainValue(text) : { text, shown: `${bare} ${SENSITIVE}`, sensitive: true };
+}
+
+/** A URL without its password and its query, in which keys are handed over. */
+function bareUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || url.username + url.password + url.search + url.hash === "") return text;
+  return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
 function textOf(value: JsonValue): string {

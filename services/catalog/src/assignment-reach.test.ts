@@ -1,11 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { Client } from "@connectrpc/connect";
 import type { Change } from "@openhermit/caller";
-import type { CatalogService as CatalogRpc } from "@openhermit/protocol/catalog/v1/catalog_service";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { testCaller, testDatabase, type TestDatabase } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeCatalog, type Catalog } from "../test/catalog-harness.ts";
+import { makeCatalog, type Catalog, type CatalogClient } from "../test/catalog-harness.ts";
 import { catalogMigrations } from "./index.ts";
 
 /** Ann reaches one and two, bob three; five does not exist, and so is in reach of both. */
@@ -22,8 +20,8 @@ const TEAMS = new Map([
 
 let store: TestDatabase;
 let catalog: Catalog;
-let ann: Client<typeof CatalogRpc>;
-let bob: Client<typeof CatalogRpc>;
+let ann: CatalogClient;
+let bob: CatalogClient;
 
 beforeEach(async () => {
   store = await testDatabase([catalogMigrations]);
@@ -44,11 +42,10 @@ const server = (id: string, agents: string[], rest: MessageInitShape<typeof McpS
     ...rest,
   });
 const changed = { connectTimeout: { seconds: 9n, nanos: 0 } };
-const put = async (client: Client<typeof CatalogRpc>, one: McpServer) =>
-  (await client.putMcpServer({ mcpServer: one })).mcpServer;
-const agentsOf = async (client: Client<typeof CatalogRpc>, mcpServerId: string) =>
+const put = async (client: CatalogClient, one: McpServer) => (await client.putMcpServer({ mcpServer: one })).mcpServer;
+const agentsOf = async (client: CatalogClient, mcpServerId: string) =>
   (await client.getMcpServer({ mcpServerId })).mcpServer?.agents;
-const listed = async (client: Client<typeof CatalogRpc>, pageSize = 0) => {
+const listed = async (client: CatalogClient, pageSize = 0) => {
   const ids: string[] = [];
   let pageToken = "";
   do {
@@ -163,13 +160,13 @@ describe("the audit trail", () => {
       "ann mcp-servers.put mcp-server mine",
       "ann mcp-servers.delete mcp-server mine",
     ]);
-    expect(catalog.trail[0]?.fields).toContainEqual({ path: "env.API_KEY", before: "", after: "(set anew)" });
+    expect(catalog.trail[0]?.fields).toContainEqual({ path: "env.API_KEY", before: "", after: "(sensitive)" });
     expect(catalog.trail[1]?.fields).toContainEqual({
       path: "url",
       before: "",
-      after: "https://mcp.example/sse (set anew)",
+      after: "https://mcp.example/sse (sensitive)",
     });
-    expect(catalog.trail[2]?.fields).toContainEqual({ path: "headers.auth", before: "(set)", after: "" });
+    expect(catalog.trail[2]?.fields).toContainEqual({ path: "headers.auth", before: "(sensitive)", after: "" });
     expect(JSON.stringify(catalog.trail)).not.toContain("hush");
   });
 });
@@ -179,14 +176,19 @@ describe("a manifest of a member", () => {
     const records: Change[] = [];
     const record = async (_: unknown, changes: readonly Change[]) => void records.push(...changes);
     const changes = await store.database.transaction((tx) =>
-      catalog.catalog.applyMcpServers(tx, servers, {
-        dryRun,
-        caller: PEOPLE.ann,
-        record,
-        mayWrite: (id) => id !== "unwritable",
-      }),
+      catalog.catalog.applyCatalog(
+        tx,
+        { mcpServers: servers, skills: [] },
+        {
+          dryRun,
+          prune: false,
+          caller: PEOPLE.ann,
+          record,
+          mayWrite: (_, id) => id !== "unwritable",
+        },
+      ),
     );
-    return changes.map(({ id, action, fields }) => `${id} ${action} ${fields.length}`);
+    return changes.mcpServers.map(({ id, action, fields }) => `${id} ${action} ${fields.length}`);
   };
 
   it("changes no server that others use, and tells nothing of it", async () => {
@@ -208,7 +210,7 @@ describe("a manifest of a member", () => {
     expect(await apply([server("shared", ["one", "three"])], true)).toEqual(["shared refused 0"]);
     expect(await apply([server("shared", ["one", "four"])], true)).toEqual(["shared refused 0"]);
     const more = [server("all", ["*"], changed), server("mine", ["one"]), server("unwritable", ["one"])];
-    expect(await apply(more, true)).toEqual(["all refused 0", "mine create 0", "unwritable refused 0"]);
+    expect(await apply(more, true)).toEqual(["all refused 0", "mine create 4", "unwritable refused 0"]);
   });
 });
 
@@ -219,7 +221,7 @@ it("shows what may be secret to those only who may change the server", async () 
   await put(catalog.client, server("every", ["*"]));
   const http = { transport: { case: "http" as const, value: { url, headers: { "x-key": "hush-4" } } } };
   await put(catalog.client, server("remote", ["one"], http));
-  const shown = async (client: Client<typeof CatalogRpc>) => {
+  const shown = async (client: CatalogClient) => {
     const { mcpServers } = await client.listMcpServers({});
     const alone = await Promise.all(mcpServers.map(({ id }) => client.getMcpServer({ mcpServerId: id })));
     expect(alone.map(({ mcpServer }) => mcpServer)).toEqual(mcpServers);
