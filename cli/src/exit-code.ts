@@ -2,6 +2,10 @@
 export const ExitCode = {
   ok: 0,
   error: 1,
+  /** Of `diff` and `drift`: the fleet and the manifest differ. */
+  differs: 2,
   loginNeeded: 4,
+  /** Of `apply`: the plan is no longer that of the fleet; nothing was changed. */
+  planStale: 5,
   interrupted: 130,
 } as const;

@@ -4,6 +4,10 @@ import type { DeclareVerb } from "./declare-verb.ts";
 export const verbs: readonly { name: string; load(): Promise<DeclareVerb> }[] = [
   { name: "up", load: async () => (await import("./verbs/up.ts")).declareUp },
   { name: "apply", load: async () => (await import("./verbs/apply.ts")).declareApply },
+  { name: "diff", load: async () => (await import("./verbs/diff.ts")).declareDiff },
+  { name: "drift", load: async () => (await import("./verbs/drift.ts")).declareDrift },
+  { name: "export", load: async () => (await import("./verbs/export.ts")).declareExport },
+  { name: "schema", load: async () => (await import("./verbs/schema.ts")).declareSchema },
   { name: "agents", load: async () => (await import("./verbs/agents.ts")).declareAgents },
   { name: "chat", load: async () => (await import("./verbs/chat.ts")).declareChat },
   { name: "sessions", load: async () => (await import("./verbs/sessions.ts")).declareSessions },

@@ -89,8 +89,6 @@ async function follow(
         if (!mayHeal(error)) throw error;
         if (quiet !== true) line.show("the connection is lost; trying again");
       }
-      clearTimeout(rejection);
-      rejection = undefined;
       await sleep(RETRY_MS, undefined, { signal }).catch(() => undefined);
     }
     return last;

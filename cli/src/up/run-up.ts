@@ -7,7 +7,8 @@ import { readContexts } from "../contexts/context-store.ts";
 import { ExitCode } from "../exit-code.ts";
 import { findGateway } from "../find-gateway.ts";
 import { createGateway, type Gateway } from "../gateway-client.ts";
-import { applyManifest, readManifestFile, type ManifestFile } from "../manifest/apply-manifest.ts";
+import { applyManifest } from "../manifest/apply-manifest.ts";
+import { prepareManifest, type PreparedManifest } from "../manifest/prepared-manifest.ts";
 import { millisecondsText } from "../output/time-text.ts";
 import { waitForEarlierGateway } from "./earlier-gateway.ts";
 import { lockHome, openHome } from "./home-lock.ts";
@@ -19,7 +20,8 @@ import { watchAgents } from "./watch-agents.ts";
 
 /** What `up` was asked for. */
 export interface UpRequest {
-  manifestFile: string;
+  /** Files and folders of the manifest that is applied at the start. */
+  manifestFiles: readonly string[];
   /** The environment of the gateway. */
   environment: Readonly<Record<string, string | undefined>>;
   verbose: boolean;
@@ -32,7 +34,7 @@ const ONLINE_DEADLINE_MS = 30_000;
 export async function runUp(cli: Cli, request: UpRequest): Promise<void> {
   const startedAt = performance.now();
   const { home } = cli.config;
-  const manifest = readManifestFile(request.manifestFile);
+  const manifest = await prepareManifest(cli, "up", request.manifestFiles);
   openHome(home);
   const lock = lockHome(home);
   const progress = createProgress(cli.terminal, request.verbose);
@@ -115,18 +117,19 @@ async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promis
 async function applyPatiently(
   cli: Cli,
   gateway: Gateway,
-  manifest: ManifestFile,
+  manifest: PreparedManifest,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
-  progress.begin(`applying ${manifest.name}`);
+  const { label } = manifest.source;
+  progress.begin(`applying ${label}`);
   for (;;) {
     try {
-      await applyManifest(gateway, cli.terminal, manifest, { dryRun: false, signal });
+      await applyManifest(cli, gateway, manifest, signal);
       return;
     } catch (error) {
       if (!(error instanceof ConnectError) || error.code !== Code.Unavailable) throw error;
-      progress.begin(`waiting to apply ${manifest.name}: ${error.rawMessage}`);
+      progress.begin(`waiting to apply ${label}: ${error.rawMessage}`);
       await sleep(500, undefined, { signal });
     }
   }

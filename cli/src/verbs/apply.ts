@@ -1,71 +1,76 @@
-import { toJson } from "@bufbuild/protobuf";
-import { text as readAll } from "node:stream/consumers";
-import {
-  ApplyManifestResponseSchema,
-  ChangeAction,
-  type ApplyManifestResponse,
-} from "@openhermit/protocol/manifest/v1/manifest_service";
+import { Option } from "commander";
+import { addWaitOptions, type WaitOptions } from "../applied/wait-options.ts";
 import type { Cli } from "../cli.ts";
-import { applyManifest, readManifestFile, type ManifestFile } from "../manifest/apply-manifest.ts";
-import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
-import { plainLine } from "../output/plain-text.ts";
-import type { Terminal } from "../output/terminal.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
+import { ExitCode } from "../exit-code.ts";
+import { applyPlan } from "../manifest/apply-plan.ts";
+import { followApply } from "../manifest/follow-apply.ts";
+import { planManifest } from "../manifest/manifest-calls.ts";
+import { addManifestOption, type ManifestOption } from "../manifest/manifest-option.ts";
+import { printPlanData, printPlanText } from "../manifest/plan-output.ts";
+import { appliedSummary, countChanges } from "../manifest/plan-text.ts";
+import { prepareManifest } from "../manifest/prepared-manifest.ts";
+import { outputOption, type OutputFormat } from "../output/print.ts";
 
 const EXAMPLES = `Examples:
-  $ hermit apply -f agents.yaml
-  $ hermit apply -f agents.yaml --dry-run
+  $ hermit apply -f agents.yaml                  show the plan and do it
+  $ hermit apply -f fleet/ --wait                until all agents have it
+  $ hermit apply -f agents.yaml --plan TOKEN     the plan of a diff, or nothing
+  $ hermit apply -f agents.yaml --prune          also delete what it lacks
   $ generate-fleet | hermit apply -f -
+
+All of it is done, or nothing. Ends with 0; 1 for an error, and when with
+--wait not all agents have applied it in time; 4 when a login is needed;
+5 when the plan is stale.
 `;
+
+interface ApplyOptions extends ManifestOption, WaitOptions {
+  plan?: string;
+  prune?: boolean;
+  yes?: boolean;
+  dryRun?: boolean;
+  output: OutputFormat;
+}
 
 /** `hermit apply -f FILE`. */
 export const declareApply: DeclareVerb = (program, cli) => {
-  program
+  const apply = program
     .command("apply")
-    .description("make agents, providers and MCP servers what a manifest says")
-    .addHelpText("before", EXAMPLES)
-    .requiredOption("-f, --file <file>", "the manifest, YAML; - reads stdin")
-    .option("--dry-run", "say what would change and change nothing")
+    .description("make the fleet what a manifest says")
+    .addHelpText("before", EXAMPLES);
+  addManifestOption(apply)
+    .addOption(new Option("--dry-run", "show the plan and change nothing").conflicts("plan"))
+    .option("--plan <token>", "carry out this plan of a diff, or nothing")
+    .option("--prune", "delete what the manifest does not name; asks first")
+    .option("-y, --yes", "do not ask before deleting");
+  addWaitOptions(apply)
     .addOption(outputOption("text", "json", "jsonl", "yaml", "name"))
-    .action(async (options: { file: string; dryRun?: boolean; output: OutputFormat }) => {
-      const manifest = options.file === "-" ? await manifestFromStdin(cli) : readManifestFile(options.file);
-      const dryRun = options.dryRun === true;
-      const response = await applyManifest(await cli.gateway(), cli.terminal, manifest, { dryRun });
-      if (options.output === "text") printChanges(cli.terminal, manifest, response, dryRun);
-      else if (options.output === "name") response.changes.forEach((change) => cli.terminal.line(change.resourceId));
-      else await printValue(cli.terminal, options.output, toJson(ApplyManifestResponseSchema, response));
-    });
+    .action((options: ApplyOptions) => runApply(cli, options));
 };
 
-async function manifestFromStdin(cli: Cli): Promise<ManifestFile> {
-  return { name: "stdin", text: await readAll(cli.stdin), baseDirectory: process.cwd() };
-}
-
-function printChanges(
-  terminal: Terminal,
-  manifest: ManifestFile,
-  response: ApplyManifestResponse,
-  dryRun: boolean,
-): void {
-  const { changes, unchangedCount } = response;
-  for (const { action, resourceType, resourceId, fields } of changes) {
-    const sign = action === ChangeAction.CREATE ? terminal.paint("green", "+") : terminal.paint("yellow", "~");
-    terminal.line(`${sign} ${resourceType} ${plainLine(resourceId)}`);
-    for (const { path, before, after } of fields) {
-      terminal.line(`    ${plainLine(path)}: ${shortValue(before)} → ${shortValue(after)}`);
-    }
-  }
-  if (changes.length === 0) {
-    terminal.line(`No changes. The fleet matches ${manifest.name}.`);
+async function runApply(cli: Cli, options: ApplyOptions): Promise<void> {
+  const { terminal } = cli;
+  const { output, prune = false, yes = false } = options;
+  const manifest = await prepareManifest(cli, "apply", options.file);
+  const { label } = manifest.source;
+  const gateway = await cli.gateway();
+  if (options.dryRun === true) {
+    const plan = await planManifest(cli, gateway, manifest, prune);
+    if (output === "text") printPlanText(terminal, label, plan);
+    else await printPlanData(terminal, output, plan);
     return;
   }
-  const created = changes.filter((change) => change.action === ChangeAction.CREATE).length;
-  const counts = [created, changes.length - created, unchangedCount] as const;
-  terminal.line(
-    dryRun
-      ? `Would be: ${counts[0]} to create, ${counts[1]} to update, ${counts[2]} unchanged.`
-      : `Applied: ${counts[0]} created, ${counts[1]} updated, ${counts[2]} unchanged.`,
-  );
+  const done = await applyPlan(cli, gateway, manifest, {
+    prune,
+    yes,
+    planToken: options.plan,
+    show: (plan) => {
+      if (output === "text") printPlanText(terminal, label, plan);
+    },
+  });
+  const { changes, unchangedCount } = done;
+  if (output === "text" && changes.length > 0) terminal.line(appliedSummary(countChanges(changes, unchangedCount)));
+  const allApplied = await followApply(cli, gateway, changes, options);
+  if (output !== "text") await printPlanData(terminal, output, done, allApplied === undefined ? {} : { allApplied });
+  if (allApplied === false) cli.setExitCode(ExitCode.error);
 }
-
-const shortValue = (value: string): string => (value === "" ? "(none)" : plainLine(value, 80));

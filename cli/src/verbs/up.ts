@@ -1,12 +1,13 @@
 import { join } from "node:path";
 import { Option } from "commander";
 import { repositoryRoot, type CliConfig } from "../config.ts";
+import { listed } from "../listed.ts";
 import { runUp } from "../up/run-up.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
   $ hermit up                                    the example fleet
-  $ hermit up -f agents.yaml                     your own
+  $ hermit up -f agents.yaml                     your own, or a folder of files
   $ hermit up --listen 127.0.0.1:9000 --home /var/lib/hermit
   $ hermit up --database-url postgres://user@db/openhermit
 
@@ -15,7 +16,7 @@ The state is in the home and survives.
 `;
 
 interface UpOptions {
-  file: string;
+  file?: string[];
   listen?: string;
   databaseUrl?: string;
   verbose?: boolean;
@@ -28,17 +29,17 @@ export const declareUp: DeclareVerb = (program, cli) => {
     .description("run the fleet on this host")
     .addHelpText("before", EXAMPLES)
     .addOption(
-      new Option("-f, --file <file>", "the manifest to apply").default(
-        join(repositoryRoot, "examples/fleet/agents.yaml"),
-        "examples/fleet/agents.yaml",
-      ),
+      new Option(
+        "-f, --file <file>",
+        "a file or folder of the manifest, may be repeated\n(default: examples/fleet/agents.yaml)",
+      ).argParser(listed((path: string) => path)),
     )
     .option("--listen <host:port>", "where the gateway listens (OPENHERMIT_LISTEN; 127.0.0.1:8780)")
     .option("--database-url <url>", "a PostgreSQL to use instead of the embedded one\n(OPENHERMIT_DATABASE_URL)")
     .option("--verbose", "show each step with its time")
     .action(async (options: UpOptions) => {
       await runUp(cli, {
-        manifestFile: options.file,
+        manifestFiles: options.file ?? [join(repositoryRoot, "examples/fleet/agents.yaml")],
         environment: environmentOf(cli.config, options),
         verbose: options.verbose === true,
       });
