@@ -18,9 +18,11 @@ import { loadSidecarKey } from "./identity/sidecar-key.ts";
 import { openLedger } from "./ledger/ledger-store.ts";
 import { createGatewayConnection } from "./link/gateway-connection.ts";
 import { createLink, type Link } from "./link/link.ts";
+import { createBundleReader } from "./link/read-bundle.ts";
 import { createOutbox } from "./outbox/outbox.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { AgentRuntime, AgentRuntimeOptions } from "./runtime/agent-runtime.ts";
+import { createLazyBundles } from "./skills/lazy-bundles.ts";
 import { SIDECAR_VERSION } from "./version.ts";
 
 /** Why a sidecar ended. */
@@ -75,6 +77,8 @@ export function createSidecar(options: SidecarOptions): Sidecar {
   const connection = createGatewayConnection(config.gatewayUrl);
   const enrollment = createEnrollment({ client: connection.enrollment, key, joinTokenFile: config.joinTokenFile, log });
   const tokens = createAccessTokens({ enrollment, log });
+  const readBundle = createBundleReader({ connection, tokens });
+  const bundles = createLazyBundles({ directory: join(config.home, "skills"), readBundle, log });
   const send: Link["send"] = (message) => link.send(message);
   const host = createAgentHost({
     ledger,
@@ -82,13 +86,15 @@ export function createSidecar(options: SidecarOptions): Sidecar {
     send,
     log,
     onChanged: () => health.changed(),
+    onSkillsNamed: (digests) => bundles.prune(digests),
     onDrain: ({ grace }) =>
       void stop(grace === undefined ? undefined : Number(grace.seconds) * 1000 + grace.nanos / 1e6),
     async createRuntime(agentId) {
       const workspace = join(config.home, "workspaces", agentId);
       mkdirSync(workspace, { recursive: true, mode: 0o700 });
       const onHealthChanged = (): void => health.changed();
-      return createRuntime({ agentId, workspace, log, telemetry, env: config.env, owner, onHealthChanged });
+      const shared = { log, telemetry, env: config.env, owner, bundles: bundles.get };
+      return createRuntime({ agentId, workspace, onHealthChanged, ...shared });
     },
   });
   const health = createHealthReporter({

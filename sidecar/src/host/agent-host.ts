@@ -51,6 +51,8 @@ export interface AgentHostOptions {
   onDrain: (drain: Drain) => void;
   /** The agents, or what they report, have changed. */
   onChanged: () => void;
+  /** The snapshots in force have changed; called with the digests of all skills that they name. Also at the start. */
+  onSkillsNamed: (digests: ReadonlySet<string>) => void;
   log: Log;
 }
 
@@ -58,9 +60,13 @@ const MAX_REASON = 2000;
 
 /** Makes a host without agents. */
 export function createAgentHost(options: AgentHostOptions): AgentHost {
-  const { ledger, outbox, send, createRuntime, onDrain, onChanged, log } = options;
+  const { ledger, outbox, send, createRuntime, onDrain, onChanged, onSkillsNamed, log } = options;
   const agents = new Map<string, HostedAgent>();
   const stored = new Map<string, bigint>();
+  /** The digests of the skills of each agent, by what is in force or, before that, in the ledger. */
+  const skills = new Map<string, readonly string[]>();
+  /** The agents of which this attach knows what is in force. */
+  const known = new Set<string>();
   const fetch = createTranscriptFetch(ledger, send);
   const turns = createTurnHost({ ledger, outbox, fetch, send, log, agent: (agentId) => agents.get(agentId) });
   let aligned = false;
@@ -74,9 +80,14 @@ export function createAgentHost(options: AgentHostOptions): AgentHost {
     log.warn({ interrupted, abandoned }, "turns of the last process settled");
   };
 
+  const sayApplied = ({ agentId, generation }: Snapshot): void => {
+    if (send({ case: "applied", value: create(AppliedSchema, { agentId, generation }) })) known.add(agentId);
+  };
+  const sayNamed = (): void => onSkillsNamed(new Set([...skills.values()].flat()));
   const applied = (snapshot: Snapshot): void => {
     const { agentId, generation } = snapshot;
     if (!agents.has(agentId)) return;
+    skills.set(agentId, digestsOf(snapshot));
     if (stored.get(agentId) !== generation) {
       try {
         ledger.transaction(() => ledger.snapshots.put(snapshot));
@@ -86,12 +97,16 @@ export function createAgentHost(options: AgentHostOptions): AgentHost {
         log.error({ error, agent_id: agentId }, "snapshot not stored");
       }
       log.info({ agent_id: agentId, generation: generation.toString() }, "snapshot applied");
+      sayNamed();
     }
-    send({ case: "applied", value: create(AppliedSchema, { agentId, generation }) });
+    sayApplied(snapshot);
     onChanged();
   };
   const rejected = ({ agentId, generation }: Snapshot, error: Error): void => {
     log.warn({ agent_id: agentId, generation: generation.toString(), error }, "snapshot rejected");
+    // After an attach the gateway does not know yet that the agent runs, with the one before.
+    const inForce = agents.get(agentId)?.snapshot;
+    if (inForce !== undefined && !known.has(agentId)) sayApplied(inForce);
     const reason = error.message.slice(0, MAX_REASON);
     send({ case: "rejected", value: create(RejectedSchema, { agentId, generation, reason }) });
     onChanged();
@@ -115,6 +130,7 @@ export function createAgentHost(options: AgentHostOptions): AgentHost {
     if (agent === undefined) return;
     agents.delete(agentId);
     stored.delete(agentId);
+    skills.delete(agentId);
     turns.cancelAgent(agentId);
     log.info({ agent_id: agentId }, "agent removed");
     try {
@@ -122,7 +138,10 @@ export function createAgentHost(options: AgentHostOptions): AgentHost {
     } catch (error) {
       log.error({ error, agent_id: agentId }, "snapshot not removed");
     }
-    agent.close().catch((error: unknown) => log.error({ error, agent_id: agentId }, "runtime not closed"));
+    agent
+      .close()
+      .then(sayNamed)
+      .catch((error: unknown) => log.error({ error, agent_id: agentId }, "runtime not closed"));
     onChanged();
   };
 
@@ -134,7 +153,10 @@ export function createAgentHost(options: AgentHostOptions): AgentHost {
       } catch (error) {
         log.error({ error }, "turns of the last process not settled");
       }
-      for (const snapshot of ledger.snapshots.list()) {
+      const snapshots = ledger.snapshots.list();
+      for (const snapshot of snapshots) skills.set(snapshot.agentId, digestsOf(snapshot));
+      sayNamed();
+      for (const snapshot of snapshots) {
         stored.set(snapshot.agentId, snapshot.generation);
         take(snapshot);
       }
@@ -148,6 +170,7 @@ export function createAgentHost(options: AgentHostOptions): AgentHost {
       };
     },
     welcomed(welcome) {
+      known.clear();
       turns.disown(new Set(welcome.deadTurnIds));
       alignWithGateway(ledger, welcome, !aligned);
       aligned = true;
@@ -182,4 +205,8 @@ export function createAgentHost(options: AgentHostOptions): AgentHost {
       }
     },
   };
+}
+
+function digestsOf(snapshot: Snapshot): readonly string[] {
+  return snapshot.skills.map(({ digest }) => digest);
 }

@@ -1,8 +1,9 @@
 import { redactText } from "@openhermit/telemetry";
+import { strikeNothing, type StrikeOut } from "./secret-values.ts";
 import { printable } from "./stderr-drain.ts";
 
 /** What happened, in one line of at most 500 characters: the message and, for `fetch failed`, what lies beneath it. */
-export function errorSentence(error: unknown): string {
+export function errorSentence(error: unknown, strikeOut: StrikeOut = strikeNothing): string {
   const messages: string[] = [];
   let one = error;
   while (one instanceof Error && messages.length < 4) {
@@ -11,5 +12,5 @@ export function errorSentence(error: unknown): string {
     one = one instanceof AggregateError && message === "" ? one.errors[0] : one.cause;
   }
   if (messages.length === 0 && typeof one === "string") messages.push(one);
-  return printable(redactText(messages.join(": "))) || "unknown error";
+  return printable(redactText(strikeOut(messages.join(": ")))) || "unknown error";
 }

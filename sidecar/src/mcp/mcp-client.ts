@@ -8,6 +8,7 @@ import { createCoalesced } from "./coalesce.ts";
 import { callErrorText } from "./call-error-text.ts";
 import { errorSentence } from "./error-sentence.ts";
 import { openTransport } from "./open-transport.ts";
+import type { StrikeOut } from "./secret-values.ts";
 import { toolResultText } from "./tool-result-text.ts";
 
 /** The most tools of one server that are offered to a model. */
@@ -23,7 +24,10 @@ const LIST_CHANGED_MS = 100;
 
 /** What a connection needs. */
 export interface McpClientOptions {
+  /** With the values of its secrets. */
   server: McpServer;
+  /** For all that the server says and that is logged, reported, or kept. */
+  strikeOut: StrikeOut;
   workspace: string;
   env: Readonly<Record<string, string | undefined>>;
   /** The marker of the child process and of all that it starts. */
@@ -82,7 +86,8 @@ class ConnectError extends Error {
 }
 
 async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Promise<McpClient> {
-  const { server, log, connectTimeoutMs, signal } = options;
+  const { server, log, connectTimeoutMs, signal, strikeOut } = options;
+  const sentence = (error: unknown): string => errorSentence(error, strikeOut);
   const { transport, isChild, endReason, goodbye } = openTransport(options);
   let state: "connecting" | "up" | "closed" = "connecting";
   let tools: readonly McpTool[] = [];
@@ -134,13 +139,13 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
       tools = listed;
       options.onTools(listed);
     } catch (error) {
-      lose(`it no longer answers: ${errorSentence(error)}`);
+      lose(`it no longer answers: ${sentence(error)}`);
     }
   });
 
   // oxlint-disable-next-line unicorn/prefer-add-event-listener -- the MCP client has properties only
   client.onerror = (error) => {
-    log.debug({ error: errorSentence(error) }, "mcp connection reported an error");
+    log.debug({ error: sentence(error) }, "mcp connection reported an error");
     // Over HTTP nothing says that a server is gone; a list of tools shows it.
     if (state === "up" && !isChild) checkSoon();
   };
@@ -165,7 +170,7 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
   } catch (error) {
     await close();
     signal.throwIfAborted();
-    const reason = abort.signal.aborted ? errorSentence(abort.signal.reason) : (endReason() ?? errorSentence(error));
+    const reason = abort.signal.aborted ? sentence(abort.signal.reason) : (endReason() ?? sentence(error));
     throw new ConnectError(reason, mode === "legacy" && isProtocolAnswer(error));
   } finally {
     clearTimeout(timer);
@@ -188,13 +193,13 @@ async function connect(options: McpClientOptions, mode: "legacy" | "auto"): Prom
             ...(known === undefined ? {} : { toolDefinition: { ...known, outputSchema: undefined } }),
           },
         );
-        return { text: toolResultText(result), isError: result.isError === true };
+        return { text: toolResultText(result, strikeOut), isError: result.isError === true };
       } catch (error) {
         callSignal.throwIfAborted();
         if (error instanceof SdkHttpError && (error.data.status === 404 || error.data.status === 400)) {
           lose(`it no longer knows this session (${error.data.status})`);
         }
-        return { text: callErrorText(server.id, error, timeoutMs), isError: true };
+        return { text: callErrorText(server.id, error, timeoutMs, strikeOut), isError: true };
       }
     },
     close,

@@ -1,14 +1,15 @@
-import { create } from "@bufbuild/protobuf";
-import { durationMs, timestampNow } from "@bufbuild/protobuf/wkt";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
-import { ComponentHealthSchema, HealthState, type ComponentHealth } from "@openhermit/protocol/health/v1/health";
+import { HealthState, type ComponentHealth } from "@openhermit/protocol/health/v1/health";
 import { createBackoff } from "@openhermit/reconcile";
 import type { Log } from "@openhermit/telemetry";
+import { createComponentRecord, type ComponentChange } from "../health/component-record.ts";
 import { sleep } from "../runner/sleep.ts";
 import type { Tool } from "../tools/tool.ts";
 import { createToolNamer } from "../tools/tool-name.ts";
 import { errorSentence } from "./error-sentence.ts";
 import type { McpClient, McpTool } from "./mcp-client.ts";
+import { resolveSecrets, SecretError, strikeNothing } from "./secret-values.ts";
 
 const CONNECT_MS = 30_000;
 const CALL_MS = 120_000;
@@ -19,6 +20,7 @@ const HEALTHY_MS = 60_000;
 
 /** What a connection needs. */
 export interface McpConnectionOptions {
+  agentId: string;
   server: McpServer;
   workspace: string;
   env: Readonly<Record<string, string | undefined>>;
@@ -51,7 +53,12 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
   const backoff = createBackoff({ initialMs: 500, maxMs: 60_000 });
   let client: McpClient | undefined;
   let tools: readonly Tool[] = [];
-  let health = healthOf(HealthState.UNSPECIFIED, "Connecting for the first time.");
+  let strikeOut = strikeNothing;
+  const health = createComponentRecord(
+    `mcp:${server.id}`,
+    { state: HealthState.UNSPECIFIED, detail: "Connecting for the first time." },
+    onChanged,
+  );
   let attempted: (() => void) | undefined;
   let firstAttempt: Promise<void> | undefined = new Promise((resolve) => (attempted = resolve));
   const waiters: (() => void)[] = [];
@@ -64,10 +71,8 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
     const nameOf = createToolNamer(server.id);
     tools = listed.map((tool) => toolOf(tool, nameOf(tool.name)));
   };
-  const setHealth = (state: HealthState, detail: string): void => {
-    if (closing.signal.aborted || (health.state === state && health.detail === detail)) return;
-    health = healthOf(state, detail);
-    onChanged();
+  const setHealth = (change: ComponentChange): void => {
+    if (!closing.signal.aborted) health.set({ toolCount: tools.length, ...change });
   };
   const toolOf = (tool: McpTool, name: string): Tool => ({
     definition: {
@@ -79,7 +84,7 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
     async call(input, { idempotencyKey, traceparent, signal }) {
       const up = await connected(signal);
       if (up === undefined) {
-        return { text: `The MCP server "${server.id}" is not connected. ${health.detail}`, isError: true };
+        return { text: `The MCP server "${server.id}" is not connected. ${health.component.detail}`, isError: true };
       }
       const meta = { traceparent, "openhermit.dev/idempotency-key": idempotencyKey };
       return up.call({ name: tool.name, input, meta, timeoutMs: callTimeoutMs, signal });
@@ -94,10 +99,13 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
 
   /** Connects once and holds the connection until it is gone; resolves with the reason. */
   const hold = async (): Promise<string> => {
+    const resolved = resolveSecrets(server, options.env, options.agentId);
+    strikeOut = resolved.strikeOut;
     const { connectMcpClient } = await import("./mcp-client.ts");
     const gone = Promise.withResolvers<string>();
     const up = await connectMcpClient({
       ...options,
+      ...resolved,
       log,
       connectTimeoutMs,
       marker: options.nextMarker(),
@@ -106,6 +114,7 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
       onTools(listed) {
         setTools(listed);
         log.info({ tools: listed.length }, "mcp server changed its tools");
+        setHealth({ state: HealthState.OK });
         onChanged();
       },
     });
@@ -118,7 +127,7 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
     settleFirst();
     for (const wake of waiters.splice(0)) wake();
     log.info({ tools: tools.length }, "mcp server connected");
-    setHealth(HealthState.OK, "");
+    setHealth({ state: HealthState.OK });
     const stop = (): void => gone.resolve("");
     closing.signal.addEventListener("abort", stop, { once: true });
     const reason = await gone.promise;
@@ -132,20 +141,27 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
     while (!closing.signal.aborted) {
       const started = performance.now();
       let reason: string;
+      let isMissing = false;
       try {
         reason = await hold();
         if (performance.now() - started > HEALTHY_MS) backoff.reset();
       } catch (error) {
-        reason = errorSentence(error);
+        reason = errorSentence(error, strikeOut);
+        isMissing = error instanceof SecretError;
       }
       settleFirst();
       if (closing.signal.aborted) break;
+      const problem = endSentence(reason);
+      if (isMissing) {
+        // The environment of a process does not change: there is nothing to try again.
+        log.warn({ reason }, "mcp server lacks a secret");
+        setHealth({ state: HealthState.DOWN, detail: problem, error: problem });
+        break;
+      }
       const delayMs = backoff.next();
       log.warn({ reason, attempt: backoff.attempts, delay_ms: delayMs }, "mcp server is not connected");
-      setHealth(
-        HealthState.DOWN,
-        `${endSentence(reason)} It is connected again by itself, after pauses of up to a minute.`,
-      );
+      const detail = `${problem} It is connected again by itself, after pauses of up to a minute.`;
+      setHealth({ state: HealthState.DOWN, detail, error: problem });
       await sleep(delayMs, closing.signal);
     }
     waiters.splice(0).forEach((wake) => wake());
@@ -158,7 +174,7 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
       return tools;
     },
     get health() {
-      return health;
+      return health.component;
     },
     get firstAttempt() {
       return firstAttempt;
@@ -168,15 +184,6 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
       await running;
     },
   };
-
-  function healthOf(state: HealthState, detail: string): ComponentHealth {
-    return create(ComponentHealthSchema, {
-      name: `mcp:${server.id}`,
-      state,
-      since: timestampNow(),
-      detail: detail.slice(0, 2000),
-    });
-  }
 }
 
 function endSentence(text: string): string {

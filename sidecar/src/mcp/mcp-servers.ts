@@ -8,6 +8,7 @@ import { createMcpConnection, type McpConnection } from "./mcp-connection.ts";
 
 /** What the servers of an agent need. */
 export interface McpServersOptions {
+  agentId: string;
   workspace: string;
   env: Readonly<Record<string, string | undefined>>;
   /** The marker that every child process carries. */
@@ -105,6 +106,7 @@ export function createMcpServers(options: McpServersOptions): McpServers {
 function settingsOf(server: McpServer): McpServer {
   const settings = clone(McpServerSchema, server);
   settings.agents = [];
+  settings.disabledAgents = [];
   settings.etag = "";
   delete settings.createTime;
   delete settings.updateTime;

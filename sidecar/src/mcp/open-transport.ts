@@ -2,6 +2,7 @@ import { StreamableHTTPClientTransport, type Transport } from "@modelcontextprot
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import type { Log } from "@openhermit/telemetry";
 import { childEnvironment, findProgram } from "./child-environment.ts";
+import type { StrikeOut } from "./secret-values.ts";
 import { createStdioTransport } from "./stdio-transport.ts";
 
 /** How often the stream of the server's own messages is opened again before that is left. */
@@ -30,13 +31,15 @@ export function openTransport(options: {
   env: Readonly<Record<string, string | undefined>>;
   marker: string;
   log: Log;
+  strikeOut: StrikeOut;
 }): OpenTransport {
-  const { marker, log, workspace } = options;
+  const { marker, log, workspace, strikeOut } = options;
   const { transport: settings } = options.server;
   if (settings.case === "stdio") {
     const env = childEnvironment(options.env, settings.value.env);
     const command = findProgram(settings.value.command, env["PATH"]);
-    const transport = createStdioTransport({ command, args: settings.value.args, cwd: workspace, env, marker, log });
+    const { args } = settings.value;
+    const transport = createStdioTransport({ command, args, cwd: workspace, env, marker, log, strikeOut });
     return { transport, isChild: true, endReason: () => transport.endReason, goodbye: async () => undefined };
   }
   if (settings.case === "http") {

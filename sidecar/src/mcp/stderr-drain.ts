@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import { stripVTControlCharacters } from "node:util";
 import type { Log } from "@openhermit/telemetry";
+import { strikeNothing, type StrikeOut } from "./secret-values.ts";
 
 /** More than so much a second and the child waits until the next second. */
 const BYTES_A_SECOND = 4 * 1024 * 1024;
@@ -16,9 +17,9 @@ export interface StderrDrain {
 
 /**
  * Reads a child's stderr to its end, so that the child never waits for its reader, and keeps next to nothing of it: the
- * first lines of every ten seconds go to the log, the number of the others too.
+ * first lines of every ten seconds go to the log, the number of the others too. Secrets are struck out before anything is cut.
  */
-export function drainStderr(stderr: Readable, log: Log): StderrDrain {
+export function drainStderr(stderr: Readable, log: Log, strikeOut: StrikeOut): StderrDrain {
   let partial = "";
   let last = "";
   let windowStart = -Infinity;
@@ -57,8 +58,9 @@ export function drainStderr(stderr: Readable, log: Log): StderrDrain {
       stderr.pause();
       setTimeout(() => stderr.resume(), 1000).unref();
     }
-    // Of a flood only the end of each chunk is looked at.
-    const text = partial + chunk.toString("utf8", Math.max(0, chunk.length - 4096));
+    // Of a flood only the end of each chunk is looked at; all of it where a secret could be cut in two.
+    const from = strikeOut === strikeNothing ? Math.max(0, chunk.length - 4096) : 0;
+    const text = strikeOut(partial + chunk.toString("utf8", from));
     const found = text.split("\n");
     partial = (found.pop() ?? "").slice(-LINE_CHARACTERS);
     for (const line of found) take(line);

@@ -1,6 +1,7 @@
 import { ReadBuffer, serializeMessage, type JSONRPCMessage, type Transport } from "@modelcontextprotocol/client";
 import { killGroup, spawnGroup, type ProcessExit, type ProcessGroup } from "@openhermit/processes";
 import type { Log } from "@openhermit/telemetry";
+import type { StrikeOut } from "./secret-values.ts";
 import { drainStderr, type StderrDrain } from "./stderr-drain.ts";
 
 /** How long a server may take to leave once its stdin is closed, and once it is told to. */
@@ -17,6 +18,8 @@ export interface StdioTransportOptions {
   env: Readonly<Record<string, string>>;
   marker: string;
   log: Log;
+  /** For what the child says on its stderr. */
+  strikeOut: StrikeOut;
 }
 
 /** A transport over the standard streams of a child in a process group of its own. */
@@ -93,7 +96,7 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
       child.stdin?.on("error", (error) => transport.onerror?.(error));
       child.stdout?.on("error", (error) => transport.onerror?.(error));
       child.stdout?.on("data", read);
-      if (child.stderr !== null) stderr = drainStderr(child.stderr, log);
+      if (child.stderr !== null) stderr = drainStderr(child.stderr, log, options.strikeOut);
       void mourn(started);
     },
     async send(message: JSONRPCMessage) {

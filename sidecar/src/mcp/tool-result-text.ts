@@ -1,10 +1,11 @@
 import type { CallToolResult } from "@modelcontextprotocol/client";
+import type { StrikeOut } from "./secret-values.ts";
 import { boundToolText, MAX_TOOL_TEXT_BYTES } from "../tools/tool-text.ts";
 
 type Block = CallToolResult["content"][number];
 
-/** An MCP result as text for a model: texts as they are, other content as a placeholder; at most 256 KiB. */
-export function toolResultText(result: CallToolResult): string {
+/** An MCP result as text for a model: texts as they are, other content as a placeholder; without secrets, at most 256 KiB. */
+export function toolResultText(result: CallToolResult, strikeOut: StrikeOut): string {
   const texts: string[] = [];
   let size = 0;
   for (const block of result.content ?? []) {
@@ -17,7 +18,7 @@ export function toolResultText(result: CallToolResult): string {
   if (texts.length === 0 && result.structuredContent !== undefined) {
     texts.push(JSON.stringify(result.structuredContent));
   }
-  return boundToolText(texts.length === 0 ? "(no content)" : texts.join("\n"));
+  return boundToolText(texts.length === 0 ? "(no content)" : strikeOut(texts.join("\n")));
 }
 
 function blockText(block: Block): string {

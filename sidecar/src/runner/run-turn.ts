@@ -31,6 +31,8 @@ const TIMEOUT_MS = 600_000;
 export interface TurnSetup {
   agentId: string;
   spec: AgentSpec;
+  /** What the system prompt says: the agent's instructions, and what is added to them. */
+  instructions: string;
   model: Model;
   telemetry: Telemetry;
   log: Log;
@@ -98,7 +100,7 @@ async function steps(
   }
   const toolset = await setup.toolset(signal);
   signal.throwIfAborted();
-  const prompt = promptOf(spec.instructions, journal.history, model.provider);
+  const prompt = promptOf(setup.instructions, journal.history, model.provider);
   const usedIds = before.callIds;
   const maxSteps = spec.turnLimits?.maxSteps ?? MAX_STEPS;
 

@@ -9,7 +9,10 @@ import { createMcpServers } from "../mcp/mcp-servers.ts";
 import type { Model } from "../model/model.ts";
 import { openModel } from "../model/open-model.ts";
 import { runTurn } from "../runner/run-turn.ts";
+import { withTool } from "../tools/tool.ts";
+import type { BundleCache } from "../skills/bundle-cache.ts";
 import { createModelHealth, type ModelHealth } from "./model-health.ts";
+import { createRuntimeSkills } from "./runtime-skills.ts";
 import type { RuntimeTurn } from "./runtime-turn.ts";
 import type { TurnJournal, TurnOutcome } from "./turn-journal.ts";
 
@@ -29,6 +32,8 @@ export interface AgentRuntimeOptions {
   env: Readonly<Record<string, string | undefined>>;
   /** The marker that every child process carries; no spaces. */
   owner: string;
+  /** The bundles of the sidecar; asked for with the agent's first skill. */
+  bundles: () => Promise<BundleCache>;
   /** The version told to MCP servers. Default "0". */
   version?: string;
   /** Called after a component's health has changed; read it with `health()`. */
@@ -38,13 +43,14 @@ export interface AgentRuntimeOptions {
 /** One agent on its sidecar: its model, its tools, its turns. */
 export interface AgentRuntime {
   /**
-   * Takes a snapshot; replaces only what changed and does not wait for MCP servers. Running turns keep what they started
-   * with. Rejects with a MeshError when the snapshot can't be applied; the one before stays.
+   * Takes a snapshot; replaces only what changed. Waits for the files of its skills and not for MCP servers. Running turns keep what they
+   * started with. Rejects with a MeshError when the snapshot can't be applied, and with the signal's reason after an abort; the one before
+   * stays. Calls come one after the other.
    */
-  apply(snapshot: Snapshot): Promise<void>;
+  apply(snapshot: Snapshot, signal?: AbortSignal): Promise<void>;
   /** Runs a turn to its end. Never rejects. An abort closes the model's HTTP request at once. */
   runTurn(turn: RuntimeTurn, journal: TurnJournal, signal: AbortSignal): Promise<TurnOutcome>;
-  /** The components: `model`, and `mcp:<server>` for each server. Empty before the first snapshot. */
+  /** The components: `model`, `mcp:<server>` for each server, and `skills`. Empty before the first snapshot. */
   health(): ComponentHealth[];
   /** Ends every connection and child process. Running turns are to be aborted before. */
   close(): Promise<void>;
@@ -61,7 +67,8 @@ interface Applied {
 export function createAgentRuntime(options: AgentRuntimeOptions): AgentRuntime {
   const { agentId, workspace, telemetry, env, owner, version = "0", onHealthChanged } = options;
   const log = options.log.child({ agent_id: agentId });
-  const servers = createMcpServers({ workspace, env, owner, log, version, onHealthChanged });
+  const skills = createRuntimeSkills({ agentId, workspace, bundles: options.bundles, onHealthChanged });
+  const servers = createMcpServers({ agentId, workspace, env, owner, log, version, onHealthChanged });
   let applied: Applied | undefined;
 
   const open = (spec: AgentSpec, provider: Provider): Applied => {
@@ -73,12 +80,13 @@ export function createAgentRuntime(options: AgentRuntimeOptions): AgentRuntime {
   };
 
   return {
-    async apply(snapshot) {
+    async apply(snapshot, signal = new AbortController().signal) {
       const { spec, provider } = snapshot;
       if (snapshot.agentId !== agentId || spec === undefined || provider === undefined) {
         throw invalidArgument("SNAPSHOT_INVALID", `the snapshot is not a complete one of agent "${agentId}"`);
       }
       const next = open(spec, provider);
+      await skills.apply(snapshot.skills, signal);
       const modelChanged = next.model !== applied?.model;
       applied = next;
       servers.apply(snapshot.mcpServers);
@@ -87,22 +95,31 @@ export function createAgentRuntime(options: AgentRuntimeOptions): AgentRuntime {
     async runTurn(turn, journal, signal) {
       if (applied === undefined) return notConfigured(agentId);
       const { spec, model, modelHealth } = applied;
+      const { current } = skills;
+      const letGo = current?.hold();
       const setup = {
         agentId,
         spec,
+        instructions: [spec.instructions, current?.prompt ?? ""].filter((text) => text !== "").join("\n\n"),
         model,
         telemetry,
         log,
         onModelCalled: modelHealth.called,
         async toolset(stop: AbortSignal) {
           await servers.settle(MCP_WAIT_MS, stop);
-          return servers.toolset;
+          return current === undefined ? servers.toolset : withTool(current.tool, servers.toolset);
         },
       };
-      return runTurn(setup, turn, journal, signal);
+      return runTurn(setup, turn, journal, signal).finally(letGo);
     },
-    health: () => (applied === undefined ? [] : [...servers.health(), applied.modelHealth.component]),
-    close: () => servers.close(),
+    health() {
+      const model = applied === undefined ? [] : [applied.modelHealth.component];
+      return [...servers.health(), ...model, ...skills.health()];
+    },
+    async close() {
+      skills.close();
+      await servers.close();
+    },
   };
 }
 

@@ -12,17 +12,19 @@ const SCRIPT = `
   const silent = { child: () => silent, info() {}, warn() {}, error() {}, debug() {} };
   const runtime = createAgentRuntime({ agentId: "one", workspace: "/tmp", log: silent, telemetry: {}, env: {}, owner: "lean", onHealthChanged() {} });
   const provider = { $typeName: "openhermit.fleet.v1.Provider", name: "p", kind: 1, baseUrl: "", apiKeyEnv: "", builtin: false };
-  await runtime.apply({ agentId: "one", spec: { model: "p/m", instructions: "" }, provider, mcpServers: [] });
+  await runtime.apply({ agentId: "one", spec: { model: "p/m", instructions: "" }, provider, mcpServers: [], skills: [] });
   await runtime.close();
   console.log(JSON.stringify([...seen].filter((one) => /^@?[a-z]/.test(one) && !one.startsWith("node:"))));
 `;
 
-test("a runtime loads neither the MCP client nor a provider's package before it needs them", async () => {
+test("a runtime loads neither the MCP client nor a provider's package nor what deals with skills before it needs them", async () => {
   const runtime = new URL("./agent-runtime.ts", import.meta.url);
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", SCRIPT, runtime.href], {
     cwd: fileURLToPath(new URL(".", import.meta.url)),
   });
   const loaded = JSON.parse(stdout) as string[];
   expect(loaded).toContain("@openhermit/errors");
-  expect(loaded.filter((name) => /^(@ai-sdk|@modelcontextprotocol|zod|ai$)/.test(name))).toEqual([]);
+  expect(
+    loaded.filter((name) => /^(@ai-sdk|@modelcontextprotocol|@openhermit\/skill-bundle|yaml|zod|ai$)/.test(name)),
+  ).toEqual([]);
 });

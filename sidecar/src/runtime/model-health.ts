@@ -1,6 +1,5 @@
-import { create } from "@bufbuild/protobuf";
-import { timestampNow } from "@bufbuild/protobuf/wkt";
-import { ComponentHealthSchema, HealthState, type ComponentHealth } from "@openhermit/protocol/health/v1/health";
+import { HealthState, type ComponentHealth } from "@openhermit/protocol/health/v1/health";
+import { createComponentRecord, type ComponentChange } from "../health/component-record.ts";
 import { ModelError, type ModelErrorReason } from "../model/model-error.ts";
 
 const STATE_OF: Partial<Record<ModelErrorReason, HealthState>> = {
@@ -22,26 +21,21 @@ export interface ModelHealth {
 
 /** Starts as OK, or with what is known to be wrong before any call. */
 export function createModelHealth(problem: ModelError | undefined, onChanged: () => void): ModelHealth {
-  let component =
-    problem === undefined
-      ? make(HealthState.OK, "")
-      : make(STATE_OF[problem.reason] ?? HealthState.DOWN, problem.message);
+  const record = createComponentRecord("model", changeOf(problem) ?? { state: HealthState.OK }, onChanged);
   return {
     get component() {
-      return component;
+      return record.component;
     },
     called(error) {
-      const state =
-        error === undefined ? HealthState.OK : error instanceof ModelError ? STATE_OF[error.reason] : undefined;
-      if (state === undefined) return;
-      const detail = error instanceof ModelError ? error.message : "";
-      if (component.state === state && component.detail === detail) return;
-      component = make(state, detail);
-      onChanged();
+      const change = changeOf(error);
+      if (change !== undefined) record.set(change);
     },
   };
 }
 
-function make(state: HealthState, detail: string): ComponentHealth {
-  return create(ComponentHealthSchema, { name: "model", state, since: timestampNow(), detail: detail.slice(0, 2000) });
+function changeOf(error: unknown): ComponentChange | undefined {
+  if (error === undefined) return { state: HealthState.OK };
+  if (!(error instanceof ModelError)) return undefined;
+  const state = STATE_OF[error.reason];
+  return state === undefined ? undefined : { state, detail: error.message, error: error.message };
 }

@@ -2,7 +2,7 @@ import { randomUUID, verify, createPublicKey } from "node:crypto";
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampNow } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -11,6 +11,7 @@ import {
   AttachResponseSchema,
   LinkService,
   PublishResponseSchema,
+  ReadBundleResponseSchema,
   RunTurnSchema,
   TranscriptPageSchema,
   type AttachRequest,
@@ -18,6 +19,7 @@ import {
   type Hello,
   type PublishRequest,
   type PublishResponse,
+  type ReadBundleRequest,
   type RunTurn,
 } from "@openhermit/protocol/mesh/v1/link_service";
 import type { Ephemeral, OutboxEntry, TurnChange } from "@openhermit/protocol/mesh/v1/outbox";
@@ -47,7 +49,13 @@ export interface TestGateway {
     heartbeatMs: number;
     /** Transcript requests are answered while true. */
     answerTranscripts: boolean;
+    /** How bundles are sent: whole; never; with one byte changed; the first part alone, then the connection is cut. */
+    bundles: "whole" | "never" | "wrong" | "cut";
   };
+  /** The bundles that every agent has, by digest. */
+  readonly bundles: Map<string, Uint8Array>;
+  /** The digests that were asked for, in order. */
+  readonly bundleReads: string[];
   /** The stored outbox: each sequence once, without gaps. */
   readonly entries: OutboxEntry[];
   readonly ephemerals: Ephemeral[];
@@ -110,7 +118,10 @@ export async function startTestGateway(): Promise<TestGateway> {
     lifetimeMs: 300_000,
     heartbeatMs: 500,
     answerTranscripts: true,
+    bundles: "whole",
   };
+  const bundles = new Map<string, Uint8Array>();
+  const bundleReads: string[] = [];
   const entries: OutboxEntry[] = [];
   const ephemerals: Ephemeral[] = [];
   const said: Said[] = [];
@@ -260,6 +271,28 @@ export async function startTestGateway(): Promise<TestGateway> {
     }
   }
 
+  async function* readBundle(
+    { digest }: ReadBundleRequest,
+    context: HandlerContext,
+  ): AsyncIterable<MessageInitShape<typeof ReadBundleResponseSchema>> {
+    authenticate(context);
+    bundleReads.push(digest);
+    const mode = script.bundles;
+    const data = bundles.get(digest);
+    if (mode === "never") {
+      await new Promise((resolve) => context.signal.addEventListener("abort", resolve, { once: true }));
+      return;
+    }
+    if (data === undefined) throw new ConnectError("no agent of the sidecar has this bundle", Code.NotFound);
+    const sent = Uint8Array.from(data);
+    if (mode === "wrong") sent[sent.length - 1] = (sent[sent.length - 1] ?? 0) ^ 1;
+    // Small parts, so that there is more than one.
+    for (let from = 0; from < sent.length; from += 64) {
+      yield { data: sent.subarray(from, from + 64) };
+      if (mode === "cut") cut();
+    }
+  }
+
   const routes = (router: ConnectRouter): void => {
     router.service(EnrollmentService, {
       getNonce() {
@@ -283,7 +316,7 @@ export async function startTestGateway(): Promise<TestGateway> {
         return { accessToken, lifetime: durationFromMs(script.lifetimeMs) };
       },
     });
-    router.service(LinkService, { attach, publish });
+    router.service(LinkService, { attach, publish, readBundle });
   };
 
   const start = async (): Promise<void> => {
@@ -316,6 +349,8 @@ export async function startTestGateway(): Promise<TestGateway> {
     hellos,
     batches,
     transcripts,
+    bundles,
+    bundleReads,
     get epoch() {
       return epoch;
     },

@@ -39,3 +39,11 @@ export function createToolset(tools: Iterable<Tool>): Toolset {
   const definitions = [...byName.values()].map((tool) => tool.definition);
   return { definitions, find: (name) => byName.get(name) };
 }
+
+/** The toolset with one more tool, which comes first. */
+export function withTool(tool: Tool, { definitions, find }: Toolset): Toolset {
+  return {
+    definitions: [tool.definition, ...definitions],
+    find: (name) => (name === tool.definition.name ? tool : find(name)),
+  };
+}

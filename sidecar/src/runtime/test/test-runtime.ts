@@ -4,7 +4,7 @@ import { McpServerSchema } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { SnapshotSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
 import { createTelemetry } from "@openhermit/telemetry";
 import { temporaryDirectory, testLog, type TestLog } from "@openhermit/testing";
-import { createAgentRuntime, type AgentRuntime } from "../agent-runtime.ts";
+import { createAgentRuntime, type AgentRuntime, type AgentRuntimeOptions } from "../agent-runtime.ts";
 import type { RuntimeTurn } from "../runtime-turn.ts";
 
 /** A runtime with all it needs. */
@@ -18,7 +18,10 @@ export interface TestRuntime {
 }
 
 /** Starts a runtime of the agent `one` in a folder of its own. */
-export async function testRuntime(env: Record<string, string> = {}): Promise<TestRuntime> {
+export async function testRuntime(
+  env: Record<string, string> = {},
+  bundles: AgentRuntimeOptions["bundles"] = () => Promise.reject(new Error("this test has no skills")),
+): Promise<TestRuntime> {
   const directory = await temporaryDirectory();
   const log = testLog();
   const owner = `test-${process.pid}-${Math.random().toString(36).slice(2)}`;
@@ -29,6 +32,7 @@ export async function testRuntime(env: Record<string, string> = {}): Promise<Tes
     telemetry: await createTelemetry({ service: "test", version: "0", env: {} }),
     env: { PATH: process.env["PATH"], HOME: directory.path, ...env },
     owner,
+    bundles,
     onHealthChanged: () => undefined,
   });
   return {
