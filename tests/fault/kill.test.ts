@@ -13,14 +13,13 @@ import {
   type ScriptedModel,
   type ScriptedRequest,
 } from "@openhermit/testing";
+import { readTestConfig } from "../fixture/config.ts";
 import { processesNaming } from "../fixture/processes-left.ts";
 import { startFleet, type RunningFleet } from "../fixture/running-fleet.ts";
 import { scriptedManifest } from "../fixture/scripted-manifest.ts";
 import { send } from "../fixture/send.ts";
 
-/** How often each scenario is repeated; the long form sets more. */
-const REPEATS = Number(process.env.OPENHERMIT_FAULT_REPEATS ?? 2);
-const repeats = Array.from({ length: REPEATS }, (_, i) => i + 1);
+const repeats = Array.from({ length: readTestConfig().faultRepeats }, (_, i) => i + 1);
 
 let model: ScriptedModel;
 let fleet: RunningFleet;

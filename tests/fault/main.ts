@@ -1,7 +1,7 @@
 /**
  * npm run test:fault [-- --repeats N] [--only TEXT]
  *
- * Runs the fault tests in their long form: each repeated scenario N times (default 20). `npm test` runs two of each.
+ * Runs the fault tests in their long form: each repeated scenario N times (default 20). `npm test` runs each once, and shorter.
  */
 import { spawnSync } from "node:child_process";
 import { parseArgs } from "node:util";
