@@ -1,4 +1,4 @@
-import { request as httpRequest, type ServerResponse } from "node:http";
+import { Agent, request as httpRequest, type ServerResponse } from "node:http";
 import { connect as http2Connect, constants, type ClientHttp2Session } from "node:http2";
 import { request as httpsRequest } from "node:https";
 import { connect, type Socket } from "node:net";
@@ -200,6 +200,36 @@ describe("listener", () => {
     silent.socket.write("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\nabc");
     await silent.closed;
     expect(silent.received()).toMatch(/^HTTP\/1\.1 413[\s\S]*too large\r\n0\r\n\r\n$/);
+  });
+
+  test("serves a client that was refused in the middle of a request its next one, on whatever connection", async () => {
+    const listener = await start({
+      // As the calls do: some of the request is read, then it is too much.
+      handler: (request, response) =>
+        void (async () => {
+          let bytes = 0;
+          for await (const chunk of request) {
+            bytes += (chunk as Buffer).length;
+            if (bytes > 100_000) break;
+          }
+          (response as ServerResponse).writeHead(bytes > 100_000 ? 413 : 200).end();
+        })(),
+    });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const post = (bytes: number) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const upload = httpRequest(listener.url, { method: "POST", agent }, (response) => {
+          response.resume();
+          response.once("end", () => resolve(response.statusCode));
+        });
+        upload.once("error", reject);
+        for (let sent = 0; sent < bytes; sent += 50_000) upload.write(Buffer.alloc(Math.min(50_000, bytes - sent)));
+        upload.end();
+      });
+    const answers: unknown[] = [];
+    for (const bytes of [3_000_000, 10, 3_000_000, 3_000_000, 10, 10]) answers.push(await post(bytes));
+    agent.destroy();
+    expect(answers).toEqual([413, 200, 413, 413, 200, 200]);
   });
 
   test("closes at once when nobody is served, and cuts what outlives the grace", async () => {

@@ -14,7 +14,8 @@ const MAX_SILENCE_MS = 250;
  * A stream of HTTP/2 is ended once its answer is out: nobody reads the rest of its request, so it would stay half open,
  * count against the streams of its connection, and the client would keep in memory what it can't send. A connection of
  * HTTP/1.1 is closed by Node as soon as the answer is written; what the client sends into it then resets it, and the
- * answer is lost on the way. So the end of such an answer waits while the rest of the request is taken and dropped.
+ * answer is lost on the way. So the end of such an answer waits while the rest of the request is taken and dropped, and
+ * the answer says that the connection ends with it: Node does not read the next request of one whose body nobody wanted.
  */
 export function releaseUnread(
   request: IncomingMessage | Http2ServerRequest,
@@ -28,6 +29,11 @@ export function releaseUnread(
 }
 
 function linger(request: IncomingMessage, response: ServerResponse): void {
+  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
+  response.writeHead = ((...args: unknown[]) => {
+    if (!request.complete) response.setHeader("connection", "close");
+    return writeHead(...args);
+  }) as ServerResponse["writeHead"];
   const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
   response.end = ((...args: unknown[]) => {
     if (request.complete || request.destroyed || response.writableEnded) return end(...args);

@@ -32,6 +32,7 @@ const RESOURCES = {
   health: { agentBound: true, read: "viewer", write: "viewer" },
   "mcp-servers": { agentBound: false, read: "viewer", write: "viewer" },
   providers: { agentBound: false, read: "viewer", write: "viewer" },
+  skills: { agentBound: false, read: "viewer", write: "viewer" },
   manifests: { agentBound: false, read: "viewer", write: "viewer" },
   sidecars: { agentBound: false, read: "viewer", write: "viewer" },
   reflection: { agentBound: false, read: "viewer", write: "viewer" },
