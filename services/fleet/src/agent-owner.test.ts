@@ -211,14 +211,11 @@ describe("two gateways", () => {
 
 describe("a manifest of a member", () => {
   type Init = Omit<MessageInitShape<typeof AgentSchema>, "$typeName">;
-  const apply = (name: string, agents: Init[], dryRun = false) =>
-    store.database.transaction((tx) =>
-      fleet.fleet.applyAgents(
-        tx,
-        agents.map((agent) => create(AgentSchema, { spec, ...agent })),
-        { dryRun, caller: fleet.caller(name), record: async () => {}, mayWrite: (id) => id !== "unwritable" },
-      ),
-    );
+  const apply = async (name: string, agents: Init[], dryRun = false) => {
+    const messages = agents.map((agent) => create(AgentSchema, { spec, ...agent }));
+    const mayWrite = (_: string, id: string) => id !== "unwritable";
+    return (await fleet.apply({ agents: messages }, { dryRun, caller: fleet.caller(name), mayWrite })).agents;
+  };
   const actions = async (...args: Parameters<typeof apply>) =>
     (await apply(...args)).map(({ id, action, fields }) => `${id} ${action} ${fields.length}`);
 
@@ -237,16 +234,34 @@ describe("a manifest of a member", () => {
         "one refused 0",
         "gone refused 0",
         "new refused 0",
-        "same create 0",
+        "same create 4",
       ]);
     }
     expect((await fleet.agent("one")).team).toBe("blue");
   });
 
+  it("deletes with a prune what is in reach and no more, and nothing that it may not write", async () => {
+    await add(ann, "one", "red");
+    await add(bob, "two", "blue");
+    await add(ann, "three");
+    const prune = async (mayWrite: (resource: string, id: string) => boolean) =>
+      (await fleet.apply({}, { prune: true, caller: fleet.caller("ann"), mayWrite })).agents.map(
+        ({ id, action }) => `${id} ${action}`,
+      );
+    expect(await prune((_, id) => id !== "three")).toEqual(["one delete", "three refused"]);
+    expect(await listed(fleet.client)).toEqual(["one", "three", "two"]);
+    expect(await prune(() => true)).toEqual(["one delete", "three delete"]);
+    expect(await listed(fleet.client)).toEqual(["two"]);
+    // What it left behind stays with its team.
+    await fleet.fleet.refresh();
+    expect(fleet.fleet.teamOfAgent("one")).toBe("red");
+    await expect(add(bob, "one")).rejects.toThrow("AGENT_EXISTS");
+  });
+
   it("needs the right to write each agent it changes, and none for one that is so already", async () => {
     expect(await actions("ann", [{ id: "unwritable" }, { id: "new" }], true)).toEqual([
       "unwritable refused 0",
-      "new create 0",
+      "new create 3",
     ]);
     await add(ann, "unwritable");
     expect(await actions("ann", [{ id: "unwritable" }])).toEqual(["unwritable none 0"]);
@@ -257,8 +272,10 @@ describe("a manifest of a member", () => {
     await add(ann, "one", "red");
     expect(await actions("ann", [{ id: "one", displayName: "one" }])).toEqual(["one none 0"]);
     expect(await actions("ann", [{ id: "one", team: "blue" }])).toEqual(["one refused 0"]);
+    const { etag } = await fleet.agent("one");
+    const fields = [{ path: "team", before: "red", after: "blue", sensitive: false }];
     expect(await apply("eve", [{ id: "one", team: "blue" }])).toEqual([
-      { id: "one", action: "update", fields: [{ path: "team", before: "red", after: "blue" }] },
+      { id: "one", action: "update", fields, version: etag },
     ]);
   });
 });

@@ -1,8 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { AgentSchema, DesiredState, Launcher } from "@openhermit/protocol/fleet/v1/agent";
+import { AgentSchema, AgentSpecSchema, DesiredState, Launcher } from "@openhermit/protocol/fleet/v1/agent";
 import { describe, expect, it } from "vitest";
-import { desiredAgent, digestOf, effectiveSpec, sameAgent, sameSnapshot, updatedAgent } from "./agent.ts";
+import { desiredAgent, digestOf, sameAgent, sameSnapshot } from "./agent.ts";
 import { agentDifferences } from "./agent-difference.ts";
+import { updatedAgent } from "./updated-agent.ts";
 
 type Init = Omit<MessageInitShape<typeof AgentSchema>, "$typeName">;
 const agent = (init: Init) => create(AgentSchema, { id: "one", ...init });
@@ -14,7 +15,7 @@ describe("desiredAgent", () => {
     const long = desired({
       displayName: "one",
       desiredState: DesiredState.RUNNING,
-      spec: { model: "offline/echo", launcher: Launcher.PROCESS, modelParameters: {}, turnLimits: {} },
+      spec: { model: "offline/echo", modelParameters: {}, turnLimits: {} },
       etag: "ignored",
       status: { detail: "ignored" },
     });
@@ -23,9 +24,13 @@ describe("desiredAgent", () => {
     expect(digestOf(desired({ labels: { a: "1", b: "2" } }))).toBe(digestOf(desired({ labels: { b: "2", a: "1" } })));
   });
 
+  it("leaves open what is not set, so that it is taken from the defaults", () => {
+    expect(desiredAgent(agent({})).spec).toEqual(create(AgentSpecSchema));
+    expect(sameAgent(desired(), desired({ spec: { model: "offline/echo", launcher: Launcher.PROCESS } }))).toBe(false);
+  });
+
   it("refuses what can't be an agent", () => {
     expect(() => desiredAgent(agent({ id: "*", spec: { model: "offline/echo" } }))).toThrow("can't be an agent's id");
-    expect(() => desiredAgent(agent({}))).toThrow("has no model");
     expect(() => desiredAgent(agent({ spec: { model: "echo" } }))).toThrow("has no model");
   });
 });
@@ -75,16 +80,6 @@ describe("updatedAgent", () => {
   });
 });
 
-it("sets every limit of a turn that an agent leaves open", () => {
-  const { spec } = desired({ spec: { model: "offline/echo", turnLimits: { maxSteps: 3 } } });
-  expect(effectiveSpec(spec).turnLimits).toMatchObject({
-    maxSteps: 3,
-    timeout: { seconds: 600n },
-    maxConcurrentTurns: 64,
-  });
-  expect(spec.turnLimits?.timeout).toBeUndefined();
-});
-
 it("tells what a snapshot holds from what it does not", () => {
   expect(sameSnapshot(desired(), desired({ labels: { a: "1" }, desiredState: DesiredState.STOPPED }))).toBe(true);
   expect(sameSnapshot(desired(), desired({ displayName: "First" }))).toBe(false);
@@ -97,8 +92,8 @@ it("tells what changed by the keys of a manifest", () => {
   });
   expect(agentDifferences(desired(), after)).toEqual([
     { path: "model", before: "offline/echo", after: "test/new" },
-    { path: "launcher", before: "process", after: "external" },
     { path: "labels.team", before: "", after: "b" },
+    { path: "launcher", before: "", after: "external" },
     { path: "turnLimits.timeout", before: "", after: "90s" },
   ]);
 });

@@ -1,14 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { Change } from "@openhermit/caller";
 import { createDatabase, sql } from "@openhermit/postgres";
-import {
-  AgentSchema,
-  AgentState,
-  DesiredState,
-  Launcher,
-  ProviderKind,
-  ProviderSchema,
-} from "@openhermit/protocol/fleet/v1/agent";
+import { AgentSchema, AgentState, DesiredState, Launcher, ProviderKind } from "@openhermit/protocol/fleet/v1/agent";
 import { testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeFleet, type Fleet } from "../test/fleet-harness.ts";
@@ -38,7 +30,8 @@ describe("CreateAgent", () => {
       displayName: "one",
       labels: { team: "a" },
       desiredState: DesiredState.RUNNING,
-      spec: { model: "offline/echo", launcher: Launcher.PROCESS },
+      spec: { model: "offline/echo", launcher: Launcher.UNSPECIFIED },
+      effectiveSpec: { model: "offline/echo", launcher: Launcher.PROCESS },
       status: { state: AgentState.STARTING, sidecarId: "one" },
     });
     expect(await fleet.agent("one")).toEqual(agent);
@@ -81,6 +74,23 @@ describe("UpdateAgent", () => {
     await expect(update({}, ["status"])).rejects.toThrow("UPDATE_MASK_INVALID");
     await expect(update({ spec: { model: "nope/x" } }, ["spec.model"])).rejects.toThrow("PROVIDER_NOT_FOUND");
     await expect(fleet.client.updateAgent({ agent: { id: "two", spec } })).rejects.toThrow("AGENT_NOT_FOUND");
+  });
+
+  it("lets one of fifty with one etag win, and tells the others what to do", async () => {
+    const before = await add("one");
+    const answers = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, index) =>
+        fleet.client.updateAgent({
+          agent: { id: "one", etag: before?.etag ?? "", displayName: `n${index}` },
+          updateMask: { paths: ["display_name"] },
+        }),
+      ),
+    );
+    const lost = answers.filter((answer) => answer.status === "rejected");
+    expect(lost).toHaveLength(49);
+    for (const { reason } of lost) expect(String(reason)).toContain("AGENT_CHANGED");
+    const winner = answers.findIndex(({ status }) => status === "fulfilled");
+    expect((await fleet.agent("one")).displayName).toBe(`n${winner}`);
   });
 
   it("loses no update of many at once that touch different fields", async () => {
@@ -177,7 +187,7 @@ describe("StartAgent, StopAgent, DeleteAgent", () => {
     );
     await fleet.client.deleteAgent({ agentId: "one", etag: stopped?.etag ?? "" });
     expect(fleet.fleet.agentForTurn("one")).toEqual({ state: "unknown" });
-    expect(fleet.calls).toEqual(["revoke one", "forget one"]);
+    expect(fleet.calls).toEqual(["forget one", "revoke one"]);
     for (const call of ["startAgent", "stopAgent", "restartAgent", "deleteAgent", "getAgent"] as const) {
       await expect(fleet.client[call]({ agentId: "one" })).rejects.toThrow("AGENT_NOT_FOUND");
     }
@@ -265,66 +275,4 @@ it("says unavailable, not unknown, as long as it could not read its agents", asy
   await blind.fleet.stopAll(0);
   await blind.fleet.close();
   await away.end();
-});
-
-describe("a manifest", () => {
-  const agents = [
-    create(AgentSchema, { id: "one", spec: { model: "mine/m" } }),
-    create(AgentSchema, { id: "two", spec }),
-  ];
-  const providers = [
-    create(ProviderSchema, { name: "mine", kind: ProviderKind.OPENAI_COMPATIBLE, baseUrl: "http://x" }),
-  ];
-  const options = (dryRun: boolean) => ({
-    dryRun,
-    caller: fleet.caller("operator"),
-    mayWrite: () => true,
-    record: async (_: unknown, changes: readonly Change[]) => void recorded.push(...changes),
-  });
-  const recorded: Change[] = [];
-  const apply = (dryRun: boolean) =>
-    store.database.transaction(async (tx) => [
-      ...(await fleet.fleet.applyProviders(tx, providers, options(dryRun))),
-      ...(await fleet.fleet.applyAgents(tx, agents, options(dryRun))),
-    ]);
-  const actions = async (dryRun = false) => (await apply(dryRun)).map(({ id, action }) => `${id} ${action}`);
-
-  it("is applied once, says the same in a dry run, and changes nothing the second time", async () => {
-    expect(await actions(true)).toEqual(["mine create", "one create", "two create"]);
-    expect((await fleet.client.listAgents({})).agents).toEqual([]);
-    expect(await actions()).toEqual(["mine create", "one create", "two create"]);
-    const before = await fleet.client.listAgents({});
-    expect(await actions()).toEqual(["mine none", "one none", "two none"]);
-    expect(await fleet.client.listAgents({})).toEqual(before);
-  });
-
-  it("changes exactly what differs, and leaves a stopped agent stopped", async () => {
-    await apply(false);
-    await fleet.client.stopAgent({ agentId: "one" });
-    await fleet.client.updateAgent({
-      agent: { id: "two", displayName: "Second" },
-      updateMask: { paths: ["display_name"] },
-    });
-    expect(await apply(false)).toEqual([
-      { id: "mine", action: "none", fields: [] },
-      { id: "one", action: "none", fields: [] },
-      { id: "two", action: "update", fields: [{ path: "displayName", before: "Second", after: "two" }] },
-    ]);
-    expect((await fleet.agent("one")).desiredState).toBe(DesiredState.STOPPED);
-  });
-
-  it("wins or gets a conflict when two are applied at once", async () => {
-    await store.database.transaction(async (tx) => {
-      await fleet.fleet.applyProviders(tx, providers, options(false));
-      await expect(apply(false)).rejects.toMatchObject({ code: "conflict", reason: "APPLY_IN_PROGRESS" });
-      await fleet.fleet.applyAgents(tx, agents, options(false));
-    });
-    expect((await fleet.client.listAgents({})).agents.map(({ id }) => id)).toEqual(["one", "two"]);
-  });
-
-  it("refuses a provider that does not exist", async () => {
-    const strange = create(AgentSchema, { id: "one", spec: { model: "nope/m" } });
-    const applied = store.database.transaction((tx) => fleet.fleet.applyAgents(tx, [strange], options(false)));
-    await expect(applied).rejects.toMatchObject({ reason: "PROVIDER_NOT_FOUND" });
-  });
 });

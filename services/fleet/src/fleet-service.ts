@@ -279,15 +279,15 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
           .filter(({ launcher: who }) => who === Launcher.EXTERNAL)
           .map(({ id }) => id),
       );
-      // One after the other: nobody waits for them, and other calls need the database too.
+      await agentsInMemory()
+        .refresh()
+        .catch(() => undefined);
+      // One after the other: other calls need the database too.
       for (const agentId of deletedAgentIds.filter((id) => !external.has(id))) {
         await ports.revokeSidecar(agentId).catch((error: unknown) => {
           log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
         });
       }
-      await agentsInMemory()
-        .refresh()
-        .catch(() => undefined);
     },
   };
 }

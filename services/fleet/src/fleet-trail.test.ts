@@ -1,8 +1,7 @@
 import { create } from "@bufbuild/protobuf";
-import type { Change } from "@openhermit/caller";
 import { AgentSchema, ProviderKind, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
 import { testDatabase, type TestDatabase } from "@openhermit/testing";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { makeFleet, type Fleet } from "../test/fleet-harness.ts";
 import { fleetMigrations } from "./index.ts";
 
@@ -40,7 +39,6 @@ it("records each change of an agent once, and what changes nothing never", async
       "team:  -> red",
       "desiredState:  -> running",
       "model:  -> offline/echo",
-      "launcher:  -> process",
     ],
   ]);
 
@@ -69,7 +67,6 @@ it("records each change of an agent once, and what changes nothing never", async
       "desiredState: stopped -> ",
       "model: offline/echo -> ",
       "instructions: Be brief. -> ",
-      "launcher: process -> ",
     ],
   ]);
 });
@@ -95,44 +92,46 @@ it("records a provider that was put, with what it was before, also a built-in on
   ]);
 });
 
-describe("a manifest", () => {
-  const agents = [create(AgentSchema, { id: "one", spec }), create(AgentSchema, { id: "two", spec })];
-  const local = { name: "local", kind: ProviderKind.OPENAI_COMPATIBLE, baseUrl: "http://x" };
-  const offline = { name: "offline", kind: ProviderKind.OFFLINE };
-  const providers = [create(ProviderSchema, local), create(ProviderSchema, offline)];
-  const apply = async ({ dryRun = false, mayWrite = true } = {}) => {
-    const records: Change[] = [];
-    const record = async (_: unknown, changes: readonly Change[]) => void records.push(...changes);
-    const options = { dryRun, caller: fleet.caller("operator"), record };
-    const mayPut = { ...options, mayWrite: () => mayWrite };
-    const changes = await store.database.transaction(async (tx) => [
-      ...(await fleet.fleet.applyProviders(tx, providers, mayPut)),
-      ...(await fleet.fleet.applyAgents(tx, agents, { ...options, mayWrite: () => true })),
-    ]);
-    return { actions: changes.map(({ id, action }) => `${id} ${action}`), records };
+it("records a provider that was removed, and defaults that were put", async () => {
+  await fleet.client.putProvider({
+    provider: { name: "local", kind: ProviderKind.OPENAI_COMPATIBLE, baseUrl: "http://x" },
+  });
+  recorded();
+  await fleet.client.putDefaults({ defaults: { spec: { model: "local/m", turnLimits: { maxSteps: 3 } } } });
+  await fleet.client.putDefaults({ defaults: { spec: { model: "local/m", turnLimits: { maxSteps: 3 } } } });
+  await fleet.client.putDefaults({ defaults: { spec: {} } });
+  await fleet.client.deleteProvider({ providerName: "local" });
+  expect(recorded()).toEqual([
+    ["operator defaults.put defaults defaults", "model:  -> local/m", "turnLimits.maxSteps:  -> 3"],
+    ["operator defaults.put defaults defaults", "model: local/m -> ", "turnLimits.maxSteps: 3 -> "],
+    ["operator providers.delete provider local", "kind: openai-compatible -> ", "baseUrl: http://x -> "],
+  ]);
+});
+
+it("records each resource that a manifest changes once, none in a dry run and none for what is so already", async () => {
+  const wanted = {
+    providers: [create(ProviderSchema, { name: "local", kind: ProviderKind.OPENAI_COMPATIBLE, baseUrl: "http://x" })],
+    agents: [create(AgentSchema, { id: "one", spec }), create(AgentSchema, { id: "two", spec })],
   };
-  const named = ({ records }: { records: Change[] }) => records.map(({ action, targetId }) => `${action} ${targetId}`);
-
-  it("has one record for each changed resource, none in a dry run and none for what is so already", async () => {
-    expect(named(await apply({ dryRun: true }))).toEqual([]);
-    expect(named(await apply())).toEqual(["providers.put local", "agents.create one", "agents.create two"]);
-    expect(named(await apply())).toEqual([]);
-    await fleet.client.updateAgent({ agent: { id: "two", spec, displayName: "Second" } });
-    const { records } = await apply();
-    expect(records).toEqual([
-      {
-        action: "agents.update",
-        targetType: "agent",
-        targetId: "two",
-        fields: [{ path: "displayName", before: "Second", after: "two" }],
-      },
-    ]);
-  });
-
-  it("needs a right for the providers it changes, and none for those that are so already", async () => {
-    const refused = { actions: ["local refused", "offline none", "one create", "two create"], records: [] };
-    expect(await apply({ dryRun: true, mayWrite: false })).toEqual(refused);
-    await fleet.client.putProvider({ provider: local });
-    expect((await apply({ mayWrite: false })).actions.slice(0, 2)).toEqual(["local none", "offline none"]);
-  });
+  const words = () => recorded().map(([first]) => first);
+  await fleet.apply(wanted, { dryRun: true });
+  expect(words()).toEqual([]);
+  await fleet.apply(wanted);
+  expect(words()).toEqual([
+    "operator providers.put provider local",
+    "operator agents.create agent one",
+    "operator agents.create agent two",
+  ]);
+  await fleet.apply(wanted);
+  expect(words()).toEqual([]);
+  await fleet.client.updateAgent({ agent: { id: "two", spec, displayName: "Second" } });
+  recorded();
+  await fleet.apply(wanted);
+  expect(recorded()).toEqual([["operator agents.update agent two", "displayName: Second -> two"]]);
+  await fleet.apply({}, { prune: true });
+  expect(words()).toEqual([
+    "operator providers.delete provider local",
+    "operator agents.delete agent one",
+    "operator agents.delete agent two",
+  ]);
 });

@@ -187,7 +187,7 @@ describe("a sidecar of the gateway", () => {
     await fleet.client.deleteAgent({ agentId: "one" });
     expect(runs(third)).toBe(false);
     expect(startsOf(home.path, "one")).toHaveLength(3);
-    expect(fleet.calls.slice(-2)).toEqual(["revoke one", "forget one"]);
+    expect(fleet.calls.slice(-2)).toEqual(["forget one", "revoke one"]);
   });
 
   it("is not started by a gateway when somebody else starts it", async () => {

@@ -9,7 +9,7 @@ import {
   type Client,
   type HandlerContext,
 } from "@connectrpc/connect";
-import type { Caller, Change } from "@openhermit/caller";
+import type { Caller, Change, RecordChanges } from "@openhermit/caller";
 import { MeshError } from "@openhermit/errors";
 import { isAlive, processIdentity } from "@openhermit/processes";
 import { sql, type Database } from "@openhermit/postgres";
@@ -18,7 +18,15 @@ import type { Agent } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService as FleetRpc } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { testLog, type TestLog } from "@openhermit/testing";
 import { callerOf, type Person } from "./test-people.ts";
-import { createFleetService, type FleetPorts, type FleetService, type LauncherOptions } from "../src/index.ts";
+import {
+  createFleetService,
+  type ApplyOptions,
+  type FleetChanges,
+  type FleetPorts,
+  type FleetService,
+  type LauncherOptions,
+  type WantedFleet,
+} from "../src/index.ts";
 
 /** What a fake sidecar says about its start. */
 export interface Start {
@@ -40,6 +48,8 @@ export interface Fleet {
   as(name: string): Client<typeof FleetRpc>;
   /** One of the people as a caller of this gateway. */
   caller(name: string): Caller;
+  /** Makes the fleet what is wanted, in a transaction of its own. What is not said is as an admin applies it. */
+  apply(wanted: Partial<WantedFleet>, options?: Partial<ApplyOptions>): Promise<FleetChanges>;
   /** The audit trail: who changed what. */
   readonly trail: (Change & { by: string })[];
   readonly log: TestLog;
@@ -52,6 +62,19 @@ const WHO = "x-test-caller";
 const nameIn = ({ requestHeader }: HandlerContext): string => requestHeader.get(WHO) ?? "nobody";
 
 const FAKE_SIDECAR = join(import.meta.dirname, "fake-sidecar.ts");
+
+/** Tells the reason of an error in place of its words, which are hidden here as any error's that is not known. */
+function byReason(error: unknown): never {
+  throw error instanceof MeshError ? new ConnectError(error.reason, Code.Aborted) : error;
+}
+
+async function* withReasons<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    byReason(error);
+  }
+}
 
 /** Makes a fleet; `home` gives it a launcher of fake sidecars. The caller starts and closes it. */
 export function makeFleet(options: {
@@ -89,15 +112,18 @@ export function makeFleet(options: {
     catalogRevisions: async (agentIds) => new Map(agentIds.map((id) => [id, 1000n])),
     ...options.ports,
   };
+  const recorder =
+    (by: string): RecordChanges =>
+    async (tx, changes) => {
+      // A statement of the transaction, as a trail writes one.
+      await tx.query(sql`SELECT`);
+      trail.push(...changes.map((change) => ({ ...change, by })));
+    };
   const fleet = createFleetService({
     database: options.database,
     log,
     caller: (context) => caller(nameIn(context)),
-    audit: (context) => async (tx, changes) => {
-      // A statement of the transaction, as a trail writes one.
-      await tx.query(sql`SELECT`);
-      trail.push(...changes.map((change) => ({ ...change, by: nameIn(context) })));
-    },
+    audit: (context) => recorder(nameIn(context)),
     ports,
     ...(options.ollamaHost !== undefined && { ollamaHost: options.ollamaHost }),
     ...(options.leaseMs !== undefined && { leaseMs: options.leaseMs }),
@@ -120,26 +146,47 @@ export function makeFleet(options: {
   const transport = createRouterTransport(fleet.routes, {
     router: {
       interceptors: [
-        (next) => (request) =>
-          next(request).catch((error: unknown) => {
-            throw error instanceof MeshError ? new ConnectError(error.reason, Code.Aborted) : error;
-          }),
+        (next) => async (request) => {
+          const response = await next(request).catch(byReason);
+          return response.stream ? { ...response, message: withReasons(response.message) } : response;
+        },
       ],
     },
   });
   const caller = (name: string): Caller => callerOf(name, people[name] ?? {}, () => fleet);
-  const as = (name: string): Client<typeof FleetRpc> =>
-    createClient(FleetRpc, {
-      ...transport,
-      unary: (method, signal, timeout, header, ...rest) =>
-        transport.unary(method, signal, timeout, { ...Object.fromEntries(new Headers(header)), [WHO]: name }, ...rest),
+  const as = (name: string): Client<typeof FleetRpc> => {
+    const named = (header: Parameters<typeof transport.unary>[3]) => ({
+      ...Object.fromEntries(new Headers(header)),
+      [WHO]: name,
     });
+    return createClient(FleetRpc, {
+      unary: (method, signal, timeout, header, ...rest) =>
+        transport.unary(method, signal, timeout, named(header), ...rest),
+      stream: (method, signal, timeout, header, ...rest) =>
+        transport.stream(method, signal, timeout, named(header), ...rest),
+    });
+  };
   const client = as("operator");
   return {
     fleet,
     client,
     as,
     caller,
+    apply: (wanted, given) =>
+      options.database.transaction((tx) =>
+        fleet.applyFleet(
+          tx,
+          { defaults: undefined, providers: [], agents: [], ...wanted },
+          {
+            dryRun: false,
+            prune: false,
+            caller: caller("operator"),
+            mayWrite: () => true,
+            record: recorder("operator"),
+            ...given,
+          },
+        ),
+      ),
     trail,
     log,
     calls,
