@@ -17,7 +17,7 @@ interface Waiting {
  * caller's are tried alone, so that nobody loses theirs for another's.
  */
 export function batchEvents(append: AppendEvents): AppendEvents {
-  let waiting: Waiting[] = [];
+  const waiting: Waiting[] = [];
   let running = false;
 
   function take(): Waiting[] {

@@ -8,12 +8,12 @@ import { SnapshotSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snap
  * sum of their revisions, see docs/decisions/0003. Agents that do not exist are left out.
  */
 export async function compileSnapshots(
-  sources: { fleet: Pick<FleetService, "snapshotSources">; catalog: Pick<CatalogService, "mcpServersFor"> },
+  sources: { fleet: Pick<FleetService, "snapshotSources">; catalog: Pick<CatalogService, "catalogsFor"> },
   agentIds: readonly string[],
 ): Promise<Snapshot[]> {
   const [agents, catalogs] = await Promise.all([
     sources.fleet.snapshotSources(agentIds),
-    sources.catalog.mcpServersFor(agentIds),
+    sources.catalog.catalogsFor(agentIds),
   ]);
   return agents.map(({ agentId, displayName, spec, provider, revision }) => {
     const catalog = catalogs.get(agentId);
@@ -24,6 +24,7 @@ export async function compileSnapshots(
       spec,
       provider,
       mcpServers: catalog?.servers ?? [],
+      skills: catalog?.skills ?? [],
     });
   });
 }

@@ -22,6 +22,7 @@ import { createSessionsService, sessionsMigrations } from "@openhermit/sessions-
 import type { Log, Telemetry } from "@openhermit/telemetry";
 
 import { actorOf, callerOf, principalOf } from "./access/caller.ts";
+import { batchEvents } from "./batch-events.ts";
 import { compileSnapshots } from "./compile-snapshots.ts";
 import { withKnownOrigin } from "./known-origin.ts";
 import { createMeshMetrics } from "./mesh-metrics.ts";
@@ -101,7 +102,9 @@ export function wireServices(options: WireOptions): Services {
     ...parts("catalog"),
     ports: {
       holdTeams: (tx, agentIds) => fleet.holdTeams(tx, agentIds),
-      mayWrite: (context, mcpServerId) => may(context, "mcp-servers", "write", mcpServerId),
+      agentIds: () => fleet.knownAgentIds(),
+      componentReports: (name) => health.components(name),
+      mayWrite: (context, resource, id) => may(context, resource, "write", id),
     },
   });
   const activity = createActivityService(parts("activity"));
@@ -130,11 +133,14 @@ export function wireServices(options: WireOptions): Services {
       drainSidecar: (sidecarId, graceMs) => mesh.drainSidecar(sidecarId, graceMs),
       revokeSidecar: (sidecarId) => mesh.revokeSidecar(sidecarId),
       gatewayUrl: options.gatewayUrl,
-      recordEvents: (events) => activity.append(events),
-      async forgetAgent(agentId) {
-        await Promise.all([catalog.forgetAgent(agentId), health.forgetAgent(agentId), access.forgetAgent(agentId)]);
+      recordEvents: batchEvents((events) => activity.append(events)),
+      async forgetAgents(tx, agentIds) {
+        await catalog.forgetAgents(tx, agentIds);
+        await health.forgetAgents(tx, agentIds);
+        await access.forgetAgents(tx, agentIds);
       },
       catalogRevisions: (agentIds) => catalog.revisionsFor(agentIds),
+      secretNames: (agentIds) => catalog.secretNamesFor(agentIds),
     },
   });
   const manifest = createManifestService({
@@ -142,11 +148,17 @@ export function wireServices(options: WireOptions): Services {
     ports: {
       providerNames: (tx) => fleet.providerNames(tx),
       agentTeams: (tx) => fleet.agentTeams(tx),
+      storedDefaults: (tx) => fleet.storedDefaults(tx),
       isTeam: (teamId) => access.isTeam(teamId),
       may,
-      applyProviders: (tx, providers, apply) => fleet.applyProviders(tx, providers, apply),
-      applyAgents: (tx, agents, apply) => fleet.applyAgents(tx, agents, apply),
-      applyMcpServers: (tx, servers, apply) => catalog.applyMcpServers(tx, servers, apply),
+      applyFleet: (tx, wanted, apply) => fleet.applyFleet(tx, wanted, apply),
+      applyCatalog: (tx, wanted, apply) => catalog.applyCatalog(tx, wanted, apply),
+      manifestApplied: (deletedAgentIds) => fleet.manifestApplied(deletedAgentIds),
+      exportFleet: (tx, reach) => fleet.exportFleet(tx, reach),
+      exportCatalog: (tx, reach) => catalog.exportCatalog(tx, reach),
+      effectiveValues: (db, agentIds) => fleet.effectiveValues(db, agentIds),
+      catalogsFor: (agentIds) => catalog.catalogsFor(agentIds),
+      lastChanges: (db, targets) => access.lastChanges(db, targets),
     },
   });
   const mesh = createMeshService({
@@ -156,6 +168,7 @@ export function wireServices(options: WireOptions): Services {
     gatewayId,
     ports: {
       compileSnapshots: (agentIds) => compileSnapshots({ fleet, catalog }, agentIds),
+      readBundle: (agentId, digest) => catalog.readBundle(agentId, digest),
       mayJoinExternally: (agentIds, reach) => fleet.mayJoinExternally(agentIds, reach),
       async sidecarAttached(link) {
         metrics.attached(link);

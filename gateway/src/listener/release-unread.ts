@@ -30,10 +30,10 @@ export function releaseUnread(
 
 function linger(request: IncomingMessage, response: ServerResponse): void {
   const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
-  response.writeHead = ((...args: unknown[]) => {
+  response.writeHead = (...args: unknown[]) => {
     if (!request.complete) response.setHeader("connection", "close");
     return writeHead(...args);
-  }) as ServerResponse["writeHead"];
+  };
   const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
   response.end = ((...args: unknown[]) => {
     if (request.complete || request.destroyed || response.writableEnded) return end(...args);
