@@ -38,7 +38,7 @@ async function asking(changes: ReturnType<typeof deletions>, typed: string) {
 it("names what is deleted and takes a yes", async () => {
   const { outcome, said } = await asking([...deletions(2), ...deletions(1, "skill")], "yes");
   expect(outcome).toBe("agreed");
-  expect(said).toBe("This deletes agent n1, agent n2, skill n1.\n");
+  expect(said).toBe("This deletes:\n  agent n1\n  agent n2\n  skill n1\n");
 });
 
 it.each(["", "no", "y", "2"])("does not go on for %j", async (typed) => {
@@ -49,7 +49,7 @@ it("takes for more than 5 agents their number alone", async () => {
   expect((await asking(deletions(6), "yes")).outcome).toBe(130);
   expect((await asking(deletions(6), "6")).outcome).toBe("agreed");
   expect((await asking(deletions(7, "skill"), "yes")).outcome).toBe("agreed");
-  expect((await asking(deletions(40), "40")).said).toContain("n12, 28 more.");
+  expect((await asking(deletions(40), "40")).said).toContain("  agent n12\n  28 more\n");
 });
 
 it("asks nothing when nothing is deleted", async () => {

@@ -26,7 +26,8 @@ export async function confirmDeletions(cli: Cli, changes: readonly Change[], wit
     });
   }
   const agents = deleted.filter(({ resourceType }) => resourceType === "agent").length;
-  cli.terminal.say(`${cli.terminal.paintWords(["red", "bold"], "This deletes")} ${names.join(", ")}.`);
+  cli.terminal.say(cli.terminal.paintWords(["red", "bold"], "This deletes:"));
+  for (const name of names) cli.terminal.say(`  ${name}`);
   const wanted = agents > FEW_AGENTS ? String(agents) : "yes";
   const what = agents > FEW_AGENTS ? `the number of agents it deletes (${agents})` : "yes";
   const typed = await ask(cli, `Type ${what} to go on: `);

@@ -52,7 +52,7 @@ function oneValue(terminal: Terminal, value: string, room: number): string {
 
 /** The lines of a text that differ, each with one that does not before and after it. */
 function textLines(terminal: Terminal, before: string, after: string, room: number): string[] {
-  const lines = diffLines(linesOf(before), linesOf(after));
+  const lines = pairLongLines(diffLines(linesOf(before).map(lineText), linesOf(after).map(lineText)), room - 4);
   const near = (index: number): boolean => [-1, 0, 1].some((by) => (lines[index + by]?.sign ?? " ") !== " ");
   const shown: string[] = [];
   let skipped = 0;
@@ -68,7 +68,7 @@ function textLines(terminal: Terminal, before: string, after: string, room: numb
     }
     if (skipped > 0 && shown.length > 0) shown.push(terminal.paint("dim", "  ⋮"));
     skipped = 0;
-    shown.push(lineText(terminal, line, room - 4));
+    shown.push(paintLine(terminal, line));
   });
   if (left > 0) shown.push(terminal.paint("dim", `  … and ${left} more lines that differ`));
   if (before !== "" && after !== "" && before.endsWith("\n") !== after.endsWith("\n"))
@@ -78,10 +78,36 @@ function textLines(terminal: Terminal, before: string, after: string, room: numb
   return shown.map((line) => `${INDENT}  ${line}`);
 }
 
-function lineText(terminal: Terminal, { sign, text }: DiffLine, room: number): string {
-  // A space at the end would be invisible, and may be all that differs.
-  const visible = visibleText(text).replace(/ +$/, (spaces) => "·".repeat(spaces.length));
-  const line = `${sign} ${cutText(visible, room)}`.trimEnd();
+/** A line in which nothing hides: a space at its end may be all that differs. */
+const lineText = (line: string): string => visibleText(line).replace(/ +$/, (spaces) => "·".repeat(spaces.length));
+
+/** Cuts long lines; of one that stands for another so that what differs between the two can be seen. */
+function pairLongLines(lines: readonly DiffLine[], length: number): DiffLine[] {
+  const cut = lines.map(({ sign, text }) => ({ sign, text: cutText(text, sign === " " ? length : length * 2) }));
+  for (let index = 0; index < lines.length; index += 1) {
+    const removed = runOf(lines, index, "-");
+    const added = runOf(lines, index + removed, "+");
+    for (let line = 0; line < Math.min(removed, added); line += 1) {
+      const one = index + line;
+      const other = one + removed;
+      const [before, after] = cutPair(lines[one]?.text ?? "", lines[other]?.text ?? "", length);
+      cut[one] = { sign: "-", text: before };
+      cut[other] = { sign: "+", text: after };
+    }
+    index += Math.max(0, removed + added - 1);
+  }
+  return cut;
+}
+
+/** How many lines of a sign follow each other from an index. */
+function runOf(lines: readonly DiffLine[], from: number, sign: DiffLine["sign"]): number {
+  let count = 0;
+  while (lines[from + count]?.sign === sign) count += 1;
+  return count;
+}
+
+function paintLine(terminal: Terminal, { sign, text }: DiffLine): string {
+  const line = `${sign} ${text}`.trimEnd();
   if (sign === " ") return terminal.paint("dim", line);
   return terminal.paint(sign === "+" ? "green" : "red", line);
 }

@@ -71,15 +71,31 @@ it("shows what would be invisible: spaces at the end, tabs, escapes, marks that 
 it("cuts long values so that what differs can be seen, in the width of the terminal", () => {
   const same = "word ".repeat(60);
   const shown = lines([{ path: "args", before: `${same}old end`, after: `${same}new end` }], undefined, terminal(80));
-  expect(shown).toEqual(["    args: …d word word old end", "        → …d word word new end"]);
+  expect(shown).toEqual(["    args: …word word word word old end", "        → …word word word word new end"]);
+  const far = "word ".repeat(40);
   const [one = "", other = ""] = lines(
-    [{ path: "args", before: `a${same}.`, after: `b${same}.` }],
+    [{ path: "args", before: `a${far}b${same}.`, after: `b${far}c${same}.` }],
     undefined,
     terminal(80),
   );
-  expect([one.length, other.length]).toEqual([80, 80]);
-  expect(one.endsWith("…")).toBe(true);
-  expect(other).toMatch(/^ {8}→ bword/);
+  // Both differences are there, although they are far from each other.
+  expect(one).toMatch(/^ {4}args: a(word ){40}bword word word word …$/);
+  expect(other).toMatch(/^ {8}→ b(word ){40}cword word word word …$/);
+  const nothingInCommon = lines([{ path: "x", before: "a".repeat(2000), after: "b" }], undefined, terminal(80));
+  expect(nothingInCommon[0]).toMatch(/^ {4}x: a{291}…$/);
+});
+
+it("cuts long lines of a text so that what differs can be seen", () => {
+  const same = "word ".repeat(60);
+  const before = `first\n${same}old\n${same}gone\n`;
+  const after = `first\n${same}new\n${same}gone.\nadded\n`;
+  expect(lines([{ path: "instructions", before, after }], undefined, terminal(80)).slice(2)).toEqual([
+    "      - …word word word word old",
+    "      - … word word word gone",
+    "      + …word word word word new",
+    "      + … word word word gone.",
+    "      + added",
+  ]);
 });
 
 it("shortens digests", () => {

@@ -20,7 +20,7 @@ export const declareSchema: DeclareVerb = (program, cli) => {
     .addHelpText("before", EXAMPLES)
     .option("--out <file>", "write it to a file")
     .action(({ out }: { out?: string }) => {
-      const schema = readFileSync(join(repositoryRoot, "docs/agents.schema.json"), "utf8");
+      const schema = readSchema();
       if (out === undefined) return cli.terminal.write(schema);
       try {
         writeFileSync(out, schema);
@@ -32,3 +32,13 @@ export const declareSchema: DeclareVerb = (program, cli) => {
       cli.terminal.say(`written to ${out}`);
     });
 };
+
+function readSchema(): string {
+  const path = join(repositoryRoot, "docs/agents.schema.json");
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : undefined;
+    throw new CliError("this installation has no schema of manifests", { why, next: "install it anew", cause: error });
+  }
+}
