@@ -26,6 +26,14 @@ export function stateDetail(agent: Agent): string {
   return rejectedReason === "" ? detail : `configuration rejected: ${rejectedReason}`;
 }
 
+/** How far the agent is with its configuration: `12/14 behind`, `rejected`; empty when all is well, or it is stopped. */
+export function configurationText({ status }: Agent): string {
+  const { state, appliedGeneration = 0n, desiredGeneration = 0n, rejectedReason = "" } = status ?? {};
+  if (rejectedReason !== "") return "rejected";
+  if (state === AgentState.STOPPED || appliedGeneration >= desiredGeneration) return "";
+  return `${appliedGeneration}/${desiredGeneration} behind`;
+}
+
 /** The columns of a list of agents. */
 export function agentColumns(terminal: Terminal): Column<Agent>[] {
   return [
@@ -37,7 +45,13 @@ export function agentColumns(terminal: Terminal): Column<Agent>[] {
     },
     { title: "TEAM", hideEmpty: true, text: ({ team }) => team },
     { title: "SINCE", optional: true, text: (agent) => ageText(agent.status?.stateSince) },
-    { title: "MODEL", text: (agent) => agent.spec?.model ?? "" },
+    {
+      title: "CONFIG",
+      hideEmpty: true,
+      text: configurationText,
+      paint: (agent, text) => terminal.paint(agent.status?.rejectedReason ? "red" : "yellow", text),
+    },
+    { title: "MODEL", text: ({ effectiveSpec, spec }) => (effectiveSpec ?? spec)?.model ?? "" },
     { title: "RESTARTS", optional: true, text: (agent) => String(agent.status?.restartCount ?? 0) },
     { title: "DETAIL", text: stateDetail },
   ];

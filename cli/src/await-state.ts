@@ -3,24 +3,45 @@ import { AgentState, DesiredState, type Agent } from "@openhermit/protocol/fleet
 import { stateDetail, stateWord } from "./agent-view.ts";
 import type { Cli } from "./cli.ts";
 import { CliError } from "./cli-error.ts";
+import { eachTarget } from "./each-target.ts";
 import { plainLine } from "./output/plain-text.ts";
 
 /** How long --wait waits. */
 const WAIT_MS = 60_000;
 const POLL_MS = 200;
 
-/** Says what became of an agent, and with `wait` first waits until it is there. Throws CliError after a minute. */
-export async function sayState(cli: Cli, agent: Agent | undefined, wait: boolean): Promise<void> {
-  if (!agent) return;
-  const reached = wait ? await waitForState(cli, agent) : agent;
-  const detail = stateDetail(reached);
-  cli.terminal.say(`agent ${reached.id}: ${stateWord(reached)}${detail === "" ? "" : ` (${plainLine(detail)})`}`);
+/**
+ * Does the same to several agents and says what became of each; with `wait` first all are told, and then waited for.
+ * Goes on after an error of one, also when it takes more than a minute; the command then ends with 1.
+ */
+export async function steerAgents(
+  cli: Cli,
+  agentIds: readonly string[],
+  wait: boolean,
+  steer: (agentId: string) => Promise<{ agent?: Agent | undefined }>,
+): Promise<void> {
+  const steered = new Map<string, Agent>();
+  await eachTarget(cli, "agent", agentIds, async (agentId) => {
+    const { agent } = await steer(agentId);
+    if (!agent) return;
+    if (wait) steered.set(agentId, agent);
+    else sayState(cli, agent);
+  });
+  const deadline = Date.now() + WAIT_MS;
+  await eachTarget(cli, "agent", [...steered.keys()], async (agentId) => {
+    const agent = steered.get(agentId);
+    if (agent) sayState(cli, await waitForState(cli, agent, deadline));
+  });
 }
 
-async function waitForState(cli: Cli, agent: Agent): Promise<Agent> {
+function sayState(cli: Cli, agent: Agent): void {
+  const detail = stateDetail(agent);
+  cli.terminal.say(`agent ${agent.id}: ${stateWord(agent)}${detail === "" ? "" : ` (${plainLine(detail)})`}`);
+}
+
+async function waitForState(cli: Cli, agent: Agent, deadline: number): Promise<Agent> {
   const gateway = await cli.gateway();
   const goal = agent.desiredState === DesiredState.STOPPED ? AgentState.STOPPED : AgentState.ONLINE;
-  const deadline = Date.now() + WAIT_MS;
   let now = agent;
   for (;;) {
     now = (await gateway.fleet.getAgent({ agentId: agent.id })).agent ?? now;

@@ -7,6 +7,8 @@ const COMMANDS: Readonly<Record<string, (fields: Fields, source: CredentialSourc
   AGENT_NOT_FOUND: () => "bin/hermit agents list",
   AGENT_STOPPED: ({ agent_id: id = "AGENT" }) => `bin/hermit agents start ${id}, then send the message again`,
   AGENT_UNREACHABLE: ({ agent_id: id = "AGENT" }) => `bin/hermit agents get ${id}`,
+  MCP_SERVER_NOT_FOUND: () => "bin/hermit mcp list",
+  SKILL_NOT_FOUND: () => "bin/hermit skills list",
   SESSION_NOT_FOUND: () => "bin/hermit sessions list",
   CREDENTIAL_MISSING: (_, source) => renewCommand(source),
   CREDENTIAL_INVALID: (_, source) => renewCommand(source),

@@ -20,6 +20,20 @@ const KINDS: Readonly<Record<string, Kind>> = {
     field: "agent_id",
     names: async (gateway, signal) => ids(await listAllAgents(gateway, signal)),
   },
+  MCP_SERVER_NOT_FOUND: {
+    field: "mcp_server_id",
+    names: async (gateway, signal) => {
+      const { listAllMcpServers } = await import("./catalog/catalog-lists.ts");
+      return ids(await listAllMcpServers(gateway, signal));
+    },
+  },
+  SKILL_NOT_FOUND: {
+    field: "skill_id",
+    names: async (gateway, signal) => {
+      const { listAllSkills } = await import("./catalog/catalog-lists.ts");
+      return ids(await listAllSkills(gateway, signal));
+    },
+  },
   MEMBER_NOT_FOUND: {
     field: "member_id",
     names: async (gateway, signal) => {

@@ -24,7 +24,7 @@ const put = (name: string, content: string | Uint8Array = ""): string => {
 const shown = async (path: string) =>
   (await readSkill(path))
     .map(({ path: name, content, executable }) => [name, Buffer.from(content).toString(), executable])
-    .toSorted();
+    .toSorted(([one], [other]) => (String(one) < String(other) ? -1 : 1));
 const refusal = async (path: string): Promise<string> =>
   readSkill(path).then(
     (files) => `${files.length} files`,
@@ -222,9 +222,9 @@ describe("readSkill of a tar archive", () => {
       ["bomb", "more than 10 MiB"],
       [".git/bomb", "expands to more than 64 MiB"],
     ] as const) {
-      const file = put("bomb.tgz", Buffer.concat([header(path), ...zeros]));
+      const bomb = put("bomb.tgz", Buffer.concat([header(path), ...zeros]));
       const most = watchMemory();
-      expect(await refusal(file)).toContain(said);
+      expect(await refusal(bomb)).toContain(said);
       expect(most()).toBeLessThan(100 * MIB);
     }
   });

@@ -23,7 +23,7 @@ export async function candidatesOf(options: {
   const typed = words.pop() ?? "";
 
   let command = program;
-  let position = 0;
+  const given: string[] = [];
   let pending: Option | undefined;
   let onlyArguments = false;
   for (const word of words) {
@@ -35,25 +35,25 @@ export async function candidatesOf(options: {
       const option = optionsOf(program, command).find(({ short, long }) => word === short || word === long);
       if (option?.required === true) pending = option;
     } else {
-      const next = position === 0 ? command.commands.find((child) => namesOf(child).includes(word)) : undefined;
+      const next = given.length === 0 ? command.commands.find((child) => namesOf(child).includes(word)) : undefined;
       if (next) command = next;
-      else position += 1;
+      else given.push(word);
     }
   }
 
   const equals = /^(--[a-z-]+)=(.*)$/.exec(typed);
   if (equals && !onlyArguments) {
     const option = optionsOf(program, command).find(({ long }) => long === equals[1]);
-    const values = option ? await valuesOf(cli, option, option.attributeName()) : [];
+    const values = option ? await valuesOf(cli, option, option.attributeName(), given) : [];
     return startingWith(values, equals[2] ?? "").map((found) => ({ ...found, value: `${equals[1]}=${found.value}` }));
   }
-  if (pending) return startingWith(await valuesOf(cli, pending, pending.attributeName()), typed);
+  if (pending) return startingWith(await valuesOf(cli, pending, pending.attributeName(), given), typed);
   if (typed.startsWith("-") && !onlyArguments) {
     const flags = optionsOf(program, command).map(({ long, description }) => ({ value: long ?? "", description }));
     return startingWith(flags, typed);
   }
   const children = command === program ? options.commands : command.commands;
-  if (children.length > 0 && position === 0) {
+  if (children.length > 0 && given.length === 0) {
     return startingWith(
       children.map((child) => ({ value: child.name(), description: child.description() })),
       typed,
@@ -61,8 +61,8 @@ export async function candidatesOf(options: {
   }
   const { registeredArguments } = command;
   const last = registeredArguments.at(-1);
-  const argument = registeredArguments[position] ?? (last?.variadic === true ? last : undefined);
-  return argument ? startingWith(await valuesOf(cli, argument, argument.name()), typed) : [];
+  const argument = registeredArguments[given.length] ?? (last?.variadic === true ? last : undefined);
+  return argument ? startingWith(await valuesOf(cli, argument, argument.name(), given), typed) : [];
 }
 
 const namesOf = (command: Command): string[] => [command.name(), ...command.aliases()];
@@ -76,10 +76,20 @@ const startingWith = (candidates: readonly Candidate[], typed: string): Candidat
   candidates.filter((candidate) => candidate === FILES || candidate.value.startsWith(typed));
 
 /** What an option or argument takes: its choices, or what its name says. */
-async function valuesOf(cli: Cli, { argChoices }: Option | Argument, name: string): Promise<Candidate[]> {
-  if (argChoices) return argChoices.map((value) => ({ value, description: "" }));
+async function valuesOf(
+  cli: Cli,
+  option: Option | Argument,
+  name: string,
+  given: readonly string[],
+): Promise<readonly Candidate[]> {
+  if (option.argChoices) return option.argChoices.map((value) => ({ value, description: "" }));
   switch (name) {
-    case "agent":
+    case "agent": {
+      if (!("flags" in option && option.flags.includes("*"))) return agents(cli);
+      const { everyAgent } = await import("./catalog-candidates.ts");
+      return [everyAgent, ...(await agents(cli))];
+    }
+    case "other-agent":
       return agents(cli);
     case "session":
       return sessions(cli);
@@ -90,8 +100,12 @@ async function valuesOf(cli: Cli, { argChoices }: Option | Argument, name: strin
     case "file":
     case "home":
     case "out":
+    case "skill-path":
       return [FILES];
     default: {
+      const { catalogValues } = await import("./catalog-candidates.ts");
+      const values = await catalogValues(cli, name, given, PATIENCE_MS);
+      if (values) return values;
       const { accessValues } = await import("./access-candidates.ts");
       return accessValues(cli, name, PATIENCE_MS);
     }

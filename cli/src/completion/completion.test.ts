@@ -3,6 +3,8 @@ import { MemberService } from "@openhermit/protocol/access/v1/member_service";
 import { Role } from "@openhermit/protocol/access/v1/subject";
 import { TeamService } from "@openhermit/protocol/access/v1/team_service";
 import { TokenService } from "@openhermit/protocol/access/v1/token_service";
+import { CatalogService } from "@openhermit/protocol/catalog/v1/catalog_service";
+import { SkillService } from "@openhermit/protocol/catalog/v1/skill_service";
 import { SessionService } from "@openhermit/protocol/sessions/v1/session_service";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -23,6 +25,20 @@ beforeAll(async () => {
     router.service(TokenService, {
       listScopes: () => ({ scopes: [{ scope: "agents:read", selector: "agent" }, { scope: "audit:read" }] }),
     });
+    router.service(CatalogService, {
+      listMcpServers: () => ({
+        mcpServers: [
+          { id: "everything", transport: { case: "stdio", value: { command: "npx", args: ["server"] } } },
+          { id: "search", transport: { case: "http", value: { url: "https://mcp.example.com/" } } },
+        ],
+      }),
+    });
+    router.service(SkillService, {
+      listSkills: () => ({ skills: [{ id: "report", description: { description: "Writes reports." } }] }),
+      getBundle: ({ skillId }) => ({
+        bundle: { files: skillId === "report" ? [{ path: "scripts/a b.py" }, { path: "scripts/sum.py" }] : [] },
+      }),
+    });
     router.service(SessionService, {
       listSessions: () => ({ sessions: [{ id: "s-1", agentId: "one", title: "a\ttitle\n" }] }),
     });
@@ -32,7 +48,7 @@ afterAll(() => gateway.close());
 
 describe("hermit complete", () => {
   it.each<[string[], string[]]>([
-    [["ag"], ["agents\tsee, start, stop, move and delete agents"]],
+    [["ag"], ["agents\tsee, change, compare, start and stop agents"]],
     [["agents", "re"], ["restart\tstop an agent's sidecar and start a new one"]],
     [
       ["agents", "restart", "one", ""],
@@ -63,6 +79,33 @@ describe("hermit complete", () => {
       ["members", "invite", "--role", "o"],
       ["operator", "owner"],
     ],
+    [["mcp", "en"], ["enable\tgive an MCP server to agents"]],
+    [
+      ["mcp", "enable", ""],
+      ["everything\tnpx server", "search\thttps://mcp.example.com/"],
+    ],
+    [
+      ["mcp", "disable", "everything", "--agent", ""],
+      ["*\tevery agent, also every future one", "one\tOne, unknown", "two\tunknown"],
+    ],
+    [["mcp", "add", "x", "--agent=*"], ["--agent=*\tevery agent, also every future one"]],
+    [
+      ["chat", ""],
+      ["one\tOne, unknown", "two\tunknown"],
+    ],
+    [["skills", "remove", "r"], ["report\tWrites reports."]],
+    [["skills", "add", "x"], [":files"]],
+    [
+      ["skills", "show", "report", "s"],
+      ["scripts/a b.py", "scripts/sum.py"],
+    ],
+    [["agents", "diff", "one", "t"], ["two\tunknown"]],
+    [
+      ["agents", "set", "one", "model=x", "turnLimits."],
+      ["turnLimits.maxSteps=", "turnLimits.timeout=", "turnLimits.maxConcurrentTurns="],
+    ],
+    [["defaults", "set", "te"], []],
+    [["defaults", "get", "mo"], expect.arrayContaining(["model", "modelParameters.topP"])],
     [["context", "use", ""], ["local\tthe home of this host"]],
     [["--context", "x", "context", "use", "l"], ["local\tthe home of this host"]],
   ])("%j: %j", async (words, expected) => {
@@ -93,7 +136,16 @@ describe("hermit completion", () => {
     const run = `answer() { ${asked}; }; ${script}
       COMP_WORDS=(hermit chat one '$(echo owned)'); COMP_CWORD=3; _hermit; printf '%s|' "\${COMPREPLY[@]}"`;
     const { stdout } = spawnSync("bash", ["--norc", "-c", run], { encoding: "utf8" });
-    expect(stdout).toBe("5|$(echo owned)|");
+    expect(stdout).toBe("5|\\$\\(echo\\ owned\\)|");
+  });
+
+  it("quotes in bash what the shell would take for names of files, and goes on after KEY=", () => {
+    const script = completionScript("bash", "answer");
+    const run = `answer() { printf '%s\\tdescription\\n' "$reply"; }; compopt() { printf '%s;' "$*"; }; ${script}
+      COMP_WORDS=(hermit mcp enable x --agent ''); COMP_CWORD=5
+      for reply in '*' 'a b' one model=; do _hermit; printf '%s|' "\${COMPREPLY[@]}"; done`;
+    const { stdout } = spawnSync("bash", ["--norc", "-c", run], { encoding: "utf8" });
+    expect(stdout).toBe("\\*|a\\ b|one|-o nospace;model=|");
   });
 
   it("completes words with colons in bash, of which it replaces the last part", () => {

@@ -12,7 +12,8 @@ export function completionScript(shell: Shell, program: string): string {
   return { bash, zsh, fish }[shell](`'${program.replaceAll("'", `'\\''`)}'`);
 }
 
-// Bash takes `team:payments` for three words, and replaces the last of them.
+// Bash takes `team:payments` for three words, and replaces the last of them. What it puts in is read by the shell: `*` has
+// to be quoted. After KEY= there is more to type.
 const bash = (program: string): string => `# bash completion for hermit
 _hermit() {
   local line word typed
@@ -38,8 +39,12 @@ _hermit() {
     if [[ $typed == *:* && $COMP_WORDBREAKS == *:* ]]; then
       line="\${line#"\${typed%"\${typed##*:}"}"}"
     fi
+    printf -v line '%q' "$line"
     COMPREPLY+=("$line")
   done < <(${program} complete -- "\${words[@]}" 2>/dev/null)
+  if [[ \${#COMPREPLY[@]} -eq 1 && \${COMPREPLY[0]} == *[=.] ]]; then
+    compopt -o nospace 2>/dev/null
+  fi
 }
 complete -F _hermit hermit
 `;
@@ -60,7 +65,12 @@ _hermit() {
       found+=("\${line//:/\\\\:}")
     fi
   done
-  (( \${#found} )) && _describe -V hermit found
+  (( \${#found} )) || return
+  if [[ -z \${(M)found:#*[^=.]} ]]; then
+    _describe -V hermit found -S ''
+  else
+    _describe -V hermit found
+  fi
 }
 if [[ $funcstack[1] == _hermit ]]; then
   _hermit "$@"

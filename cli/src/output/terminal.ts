@@ -7,7 +7,7 @@ type Format = Parameters<typeof styleText>[0];
 /** Where words and data go. Data on stdout, words on stderr. */
 export interface Terminal {
   /** Writes data to stdout, as it is. */
-  write(data: string): void;
+  write(data: string | Uint8Array): void;
   /** Writes a line of data to stdout. */
   line(data: string): void;
   /** Writes a line for a person to stderr. */

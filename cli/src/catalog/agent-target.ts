@@ -1,0 +1,38 @@
+import { InvalidArgumentError, Option } from "commander";
+import { listed } from "../listed.ts";
+
+/** Every agent, also every future one. */
+export const EVERY_AGENT = "*";
+
+/** The option `--agent`, which may be repeated, for agents and `*`. */
+export function agentTargetOption(description: string): Option {
+  return new Option("--agent <id|*>", description).argParser(listed(parseTarget));
+}
+
+function parseTarget(text: string): string {
+  if (text === EVERY_AGENT || /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  // A shell puts the names of files where a bare * stands.
+  throw new InvalidArgumentError("It must be an agent's id; every agent is '*', in quotes.");
+}
+
+/** Which agents use something: those named, and of `*` all but some. */
+export interface Assigned {
+  readonly agents: readonly string[];
+  readonly disabledAgents: readonly string[];
+}
+
+/** Who uses it, in a cell: `*`, `* except two`, `one, three`, `-`. */
+export function assignedText({ agents, disabledAgents }: Assigned): string {
+  if (!agents.includes(EVERY_AGENT)) return agents.length === 0 ? "-" : agents.join(", ");
+  return disabledAgents.length === 0 ? EVERY_AGENT : `${EVERY_AGENT} except ${disabledAgents.join(", ")}`;
+}
+
+/** Who uses it, in a sentence: `every agent`, `every agent except two`, `one, three`, `no agent`. */
+export function usersText(assigned: Assigned): string {
+  const text = assignedText(assigned);
+  return text === "-" ? "no agent" : text.replace(/^\*/, "every agent");
+}
+
+/** The agents that a change for these targets concerns; empty: all. */
+export const concernedBy = (targets: readonly string[]): readonly string[] =>
+  targets.includes(EVERY_AGENT) ? [] : targets;
