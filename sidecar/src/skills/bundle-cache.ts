@@ -8,7 +8,6 @@ import type { Log } from "@openhermit/telemetry";
 import type { ReadBundle } from "../link/read-bundle.ts";
 import { indexOf, readFolder, type FileIndex } from "./bundle-folder.ts";
 
-/** How long fetching one bundle may take, all of it together. */
 const FETCH_MS = 15_000;
 const HEX = /^[0-9a-f]{64}$/;
 /** What a writer or a removal that was killed has left: `.<hex>.<uuid>`. */
@@ -51,6 +50,8 @@ export interface BundleCacheOptions {
   directory: string;
   readBundle: ReadBundle;
   log: Log;
+  /** How long fetching one bundle may take, all of it together, in milliseconds. Default 15 s. */
+  fetchMs?: number;
 }
 
 interface Entry {
@@ -62,7 +63,7 @@ interface Entry {
 
 /** Makes a cache; nothing is read before the first bundle is asked for. */
 export function createBundleCache(options: BundleCacheOptions): BundleCache {
-  const { directory, readBundle, log } = options;
+  const { directory, readBundle, log, fetchMs = FETCH_MS } = options;
   const entries = new Map<string, Entry>();
   /** Who works on the folder of a digest: one at a time. */
   const busy = new Map<string, Promise<unknown>>();
@@ -86,14 +87,14 @@ export function createBundleCache(options: BundleCacheOptions): BundleCache {
     if (found !== undefined && packBundle(found).digest === digest) return indexOf(found);
     // Half of it, or changed: it is fetched anew.
     await removeBundle(folder);
-    const limit = AbortSignal.timeout(FETCH_MS);
+    const limit = AbortSignal.timeout(fetchMs);
     const patience = AbortSignal.any([signal, limit]);
     let data: Uint8Array;
     try {
       data = await readBundle(agentId, digest, patience);
     } catch (error) {
       signal.throwIfAborted();
-      throw limit.aborted ? new Error(`the gateway did not send them within ${FETCH_MS / 1000} s`) : error;
+      throw limit.aborted ? new Error(`the gateway did not send them within ${fetchMs / 1000} s`) : error;
     }
     const files = unpackBundle(data, digest);
     await mkdir(directory, { recursive: true, mode: 0o700 });

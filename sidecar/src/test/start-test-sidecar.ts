@@ -16,11 +16,11 @@ export interface TestSidecar {
   readonly log: TestLog;
 }
 
-/** Starts a sidecar on a home; joins with a token of the gateway, unless told that it has joined before. */
+/** Starts a sidecar on a home; joins with a token of the gateway, unless told that it has joined before. Its runtime is scripted, unless told to be real. */
 export async function startTestSidecar(
   gateway: TestGateway,
   home: string,
-  options: { joined?: boolean; env?: Record<string, string> } = {},
+  options: { joined?: boolean; real?: boolean; env?: Record<string, string> } = {},
 ): Promise<TestSidecar> {
   const joinTokenFile = join(home, "join-token");
   if (options.joined !== true) writeFileSync(joinTokenFile, `${gateway.joinToken()}\n`);
@@ -35,7 +35,7 @@ export async function startTestSidecar(
     }),
     log,
     telemetry: await createTelemetry({ service: "test", version: "0", env: {} }),
-    createRuntime: () => runtime,
+    ...(options.real === true ? {} : { createRuntime: () => runtime }),
   });
   sidecar.start();
   return { sidecar, runtime, log };

@@ -49,8 +49,8 @@ export interface TestGateway {
     heartbeatMs: number;
     /** Transcript requests are answered while true. */
     answerTranscripts: boolean;
-    /** How bundles are sent: whole; never; with one byte changed; the first part alone, then the connection is cut. */
-    bundles: "whole" | "never" | "wrong" | "cut";
+    /** How bundles are sent: whole; never; with one byte changed; the first part alone; the first part, then all is cut, once. */
+    bundles: "whole" | "never" | "wrong" | "short" | "cut";
   };
   /** The bundles that every agent has, by digest. */
   readonly bundles: Map<string, Uint8Array>;
@@ -289,7 +289,11 @@ export async function startTestGateway(): Promise<TestGateway> {
     // Small parts, so that there is more than one.
     for (let from = 0; from < sent.length; from += 64) {
       yield { data: sent.subarray(from, from + 64) };
-      if (mode === "cut") cut();
+      if (mode === "short") return;
+      if (mode === "cut") {
+        script.bundles = "whole";
+        cut();
+      }
     }
   }
 

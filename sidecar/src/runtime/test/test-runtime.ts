@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ProviderKind, ProviderSchema, type AgentSpecSchema } from "@openhermit/protocol/fleet/v1/agent";
 import { McpServerSchema } from "@openhermit/protocol/catalog/v1/mcp_server";
-import { SnapshotSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
+import { SnapshotSchema, SnapshotSkillSchema, type Snapshot } from "@openhermit/protocol/mesh/v1/snapshot";
 import { createTelemetry } from "@openhermit/telemetry";
 import { temporaryDirectory, testLog, type TestLog } from "@openhermit/testing";
 import { createAgentRuntime, type AgentRuntime, type AgentRuntimeOptions } from "../agent-runtime.ts";
@@ -54,10 +54,11 @@ export function snapshotOf(
     kind?: ProviderKind;
     spec?: MessageInitShape<typeof AgentSpecSchema>;
     servers?: MessageInitShape<typeof McpServerSchema>[];
+    skills?: MessageInitShape<typeof SnapshotSkillSchema>[];
     apiKeyEnv?: string;
   } = {},
 ): Snapshot {
-  const { baseUrl, spec = {}, servers = [], apiKeyEnv = "" } = options;
+  const { baseUrl, spec = {}, servers = [], skills = [], apiKeyEnv = "" } = options;
   const offline = baseUrl === undefined;
   const kind = offline ? ProviderKind.OFFLINE : (options.kind ?? ProviderKind.OPENAI_COMPATIBLE);
   const name = offline ? "offline" : "scripted";
@@ -67,6 +68,7 @@ export function snapshotOf(
     spec: { model: offline ? "offline/echo" : "scripted/test-model", instructions: "Be brief.", ...spec },
     provider: create(ProviderSchema, { name, kind, baseUrl: baseUrl ?? "", apiKeyEnv }),
     mcpServers: servers.map((server) => create(McpServerSchema, server)),
+    skills: skills.map((skill) => create(SnapshotSkillSchema, skill)),
   });
 }
 
