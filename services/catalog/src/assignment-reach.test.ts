@@ -1,9 +1,9 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Change } from "@openhermit/caller";
-import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { testCaller, testDatabase, type TestDatabase } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeCatalog, type Catalog, type CatalogClient } from "../test/catalog-harness.ts";
+import { server } from "../test/sample-items.ts";
 import { catalogMigrations } from "./index.ts";
 
 /** Ann reaches one and two, bob three; five does not exist, and so is in reach of both. */
@@ -34,13 +34,6 @@ afterEach(async () => {
   await store.drop();
 });
 
-const server = (id: string, agents: string[], rest: MessageInitShape<typeof McpServerSchema> = {}): McpServer =>
-  create(McpServerSchema, {
-    id,
-    agents,
-    transport: { case: "stdio", value: { command: "node", args: ["server.js"], env: { API_KEY: "hush-1" } } },
-    ...rest,
-  });
 const changed = { connectTimeout: { seconds: 9n, nanos: 0 } };
 const put = async (client: CatalogClient, one: McpServer) => (await client.putMcpServer({ mcpServer: one })).mcpServer;
 const agentsOf = async (client: CatalogClient, mcpServerId: string) =>

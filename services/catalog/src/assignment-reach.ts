@@ -69,7 +69,7 @@ export function checkNamed(reach: Reach, before: Assignment | undefined, after: 
 export function checkAssigned<Item extends CatalogItem>({ noun, idField }: ItemKind<Item>, item: Item): void {
   if (item.agents.length <= MAX_ASSIGNED && item.disabledAgents.length <= MAX_ASSIGNED) return;
   throw resourceExhausted("ASSIGNMENTS_LIMITED", `${noun} "${item.id}" would name more than ${MAX_ASSIGNED} agents`, {
-    hint: "Assign it to '*', and take it from the agents that should not have it.",
+    hint: "Put it with '*' alone in place of them, and take it from the agents that should not have it.",
     fields: { [idField]: item.id },
   });
 }

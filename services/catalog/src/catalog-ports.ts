@@ -68,6 +68,17 @@ export interface AgentCatalog {
   revision: bigint;
 }
 
+/** What a manifest of the catalogue is made of. */
+export interface ExportedCatalog {
+  mcpServers: McpServer[];
+  skills: Skill[];
+  /**
+   * The servers whose values of env, headers and URL may be secret and are left out, since the reach may not change them.
+   * Whoever applied them so would remove these values.
+   */
+  hiddenServerIds: string[];
+}
+
 /** The catalogue domain. */
 export interface CatalogService {
   routes(router: ConnectRouter): void;
@@ -100,9 +111,6 @@ export interface CatalogService {
     wanted: { mcpServers: readonly McpServer[]; skills: readonly Skill[] },
     options: ApplyOptions,
   ): Promise<{ mcpServers: ResourceChange[]; skills: ResourceChange[] }>;
-  /**
-   * What the reach sees, by id, without etag, times and what is computed; assignments out of reach are left out. So are
-   * servers with values that the reach may not see, since applying them without these would remove them.
-   */
-  exportCatalog(tx: Queryable, reach: Reach): Promise<{ mcpServers: McpServer[]; skills: Skill[] }>;
+  /** What the reach sees, by id, without etag, times and what is computed; assignments out of reach are left out. */
+  exportCatalog(tx: Queryable, reach: Reach): Promise<ExportedCatalog>;
 }

@@ -1,8 +1,11 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
-import { testDatabase, waitFor, type TestDatabase } from "@openhermit/testing";
+import { copyFile } from "node:fs/promises";
+import { join } from "node:path";
+import { migrate, sql } from "@openhermit/postgres";
+import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import { temporaryDirectory, testDatabase, testLog, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { makeCatalog, type CatalogClient } from "../test/catalog-harness.ts";
+import { server } from "../test/sample-items.ts";
 import { catalogMigrations, type CatalogService } from "./index.ts";
 
 let store: TestDatabase;
@@ -24,13 +27,6 @@ afterEach(async () => {
   await catalog.close();
 });
 
-const server = (id: string, agents: string[], rest: MessageInitShape<typeof McpServerSchema> = {}): McpServer =>
-  create(McpServerSchema, {
-    id,
-    agents,
-    transport: { case: "stdio", value: { command: "node", args: ["server.js"], env: { API_KEY: "hush-1" } } },
-    ...rest,
-  });
 const put = async (one: McpServer): Promise<McpServer> => {
   const { mcpServer } = await client.putMcpServer({ mcpServer: one });
   if (mcpServer === undefined) throw new Error("no server in the answer");
@@ -123,6 +119,50 @@ describe("what an agent uses", () => {
     expect([await serversOf("one"), await serversOf("two")]).toEqual([["all"], ["all", "files"]]);
     expect(await revisionOf("one")).toBeGreaterThan(before);
   });
+});
+
+it("names the secrets of the servers that each agent uses, by one statement", async () => {
+  const env = (value: Record<string, string>) => ({
+    transport: { case: "stdio" as const, value: { command: "node", env: value } },
+  });
+  await put(
+    server("all", ["*"], { ...env({ A: "${secret.ALL_TOKEN}", B: "${secret.B_KEY}" }), disabledAgents: ["two"] }),
+  );
+  await put(server("own", ["one"], env({ A: "Bearer ${secret.A_KEY}", B: "${secret.B_KEY}", C: "plain" })));
+  const before = store.database.statementCount();
+  expect(await catalog.secretNamesFor(["one", "two", "three"])).toEqual(
+    new Map([
+      ["one", ["ALL_TOKEN", "A_KEY", "B_KEY"]],
+      ["two", []],
+      ["three", ["ALL_TOKEN", "B_KEY"]],
+    ]),
+  );
+  expect(store.database.statementCount() - before).toBe(1);
+  await expect(put(server("bad", [], env({ A: "${HOME}" })))).rejects.toThrow("MCP_VARIABLE_INVALID");
+});
+
+it("keeps what a database of the version before holds", async () => {
+  const folder = await temporaryDirectory();
+  const old = await testDatabase([]);
+  try {
+    const first = "0001-create-mcp-servers.sql";
+    await copyFile(join(catalogMigrations.directory, first), join(folder.path, first));
+    await migrate(old.database, [{ ...catalogMigrations, directory: folder.path }], testLog());
+    await old.database.query(
+      sql`INSERT INTO catalog.mcp_servers (id, spec, version) VALUES ('files', ${"{}"}::jsonb, 1)`,
+    );
+    await old.database.query(
+      sql`INSERT INTO catalog.mcp_assignments (agent_id, mcp_server_id) VALUES ('*', 'files'), ('one', 'files')`,
+    );
+    await migrate(old.database, [catalogMigrations], testLog());
+    const before = makeCatalog(old.database);
+    const { mcpServer } = await before.client.getMcpServer({ mcpServerId: "files" });
+    expect(mcpServer).toMatchObject({ agents: ["*", "one"], disabledAgents: [] });
+    await before.catalog.close();
+  } finally {
+    await old.drop();
+    await folder.remove();
+  }
 });
 
 it("lists in pages and deletes", async () => {

@@ -4,6 +4,7 @@ export type {
   CatalogPorts,
   CatalogService,
   CatalogServiceOptions,
+  ExportedCatalog,
   ResourceChange,
 } from "./catalog-ports.ts";
 export { catalogMigrations, createCatalogService } from "./catalog-service.ts";

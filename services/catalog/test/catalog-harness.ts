@@ -30,6 +30,8 @@ export interface Catalog {
   readonly trail: (Change & { by: string })[];
 }
 
+type OutgoingDetail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
+
 const WHO = "x-test-caller";
 const nameIn = ({ requestHeader }: HandlerContext): string => requestHeader.get(WHO) ?? "nobody";
 
@@ -64,6 +66,9 @@ export function makeCatalog(
   });
   const transport = createRouterTransport(catalog.routes, {
     router: {
+      // As the gateway has it.
+      readMaxBytes: 4 * 1024 * 1024,
+      writeMaxBytes: 4 * 1024 * 1024,
       interceptors: [
         (next) => (request) =>
           next(request).catch((error: unknown) => {
@@ -90,6 +95,8 @@ export function makeCatalog(
 /** Puts the reason into the message, as errors of the domain have it in these tests. */
 function withReason(error: ConnectError): ConnectError {
   const [detail] = error.findDetails(ErrorDetailSchema);
-  if (detail !== undefined) error.message = `${detail.reason} ${error.message}`;
-  return error;
+  if (detail === undefined) return error;
+  const { rawMessage, code, metadata, details } = error;
+  // They have not been sent yet.
+  return new ConnectError(`${detail.reason} ${rawMessage}`, code, metadata, details as OutgoingDetail[]);
 }
