@@ -2,29 +2,27 @@ import { agentNotFound } from "@openhermit/caller";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { newUuidV7 } from "@openhermit/ids";
-import type { MigrationSet, Queryable, Subscription } from "@openhermit/postgres";
-import { DesiredState, Launcher, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
+import type { MigrationSet, Subscription } from "@openhermit/postgres";
+import { DesiredState, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService as FleetRpc } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { createPeriodicTask, type PeriodicTask } from "@openhermit/reconcile";
 import { checkJoinable } from "./agent.ts";
 import { createAgentDirectory, type AgentDirectory } from "./agent-directory.ts";
-import { holdTeams, readTeams } from "./agent-directory-store.ts";
-import { observedState } from "./agent-status.ts";
+import { holdTeams } from "./agent-directory-store.ts";
+import { viewOf } from "./agent-view.ts";
 import { announceChanges } from "./announcement-store.ts";
-import { applyFleet } from "./apply/apply-fleet.ts";
-import { readDefaults } from "./defaults-store.ts";
-import { isEmptySpec, providerOf } from "./effective-spec.ts";
-import { effectiveValues, exportFleet } from "./export-fleet.ts";
+import { createManifestPorts } from "./apply/manifest-ports.ts";
+import { providerOf } from "./effective-spec.ts";
 import { decodeChange, FLEET_CHANNEL } from "./fleet-channel.ts";
 import { createFleetEvents } from "./fleet-events.ts";
-import type { AgentView, FleetService, FleetServiceOptions } from "./fleet-ports.ts";
+import type { FleetService, FleetServiceOptions } from "./fleet-ports.ts";
 import { createFleetRpcs } from "./fleet-rpcs.ts";
 import { openLauncherHome } from "./launcher/launcher-home.ts";
 import { createProcessLauncher } from "./launcher/process-launcher.ts";
 import { createObservations } from "./observations.ts";
 import { readRuns } from "./observed-agent-store.ts";
 import { builtinProviders } from "./provider.ts";
-import { readProviders, storeBuiltins } from "./provider-store.ts";
+import { storeBuiltins } from "./provider-store.ts";
 import { endLease } from "./sidecar-claim-store.ts";
 import { readRevisedAgents } from "./snapshot-source-store.ts";
 import { createSidecarReconciler } from "./tasks/reconcile-sidecars.ts";
@@ -86,10 +84,6 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     catalogRevisions: (agentIds) => ports.catalogRevisions(agentIds),
   });
 
-  const applyPorts = {
-    isTeam: (teamId: string) => ports.isTeam(teamId),
-    forgetAgents: (tx: Queryable, agentIds: readonly string[]) => ports.forgetAgents(tx, agentIds),
-  };
   const agentsInMemory = (): AgentDirectory => (directory ??= createAgentDirectory({ database, log }));
   const emit = (agentIds: readonly string[] | "all"): void => {
     for (const listener of listeners) listener(agentIds);
@@ -207,19 +201,12 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
 
     async agents() {
       try {
-        const runs = await readRuns(database, "all");
-        return runs.map((run): AgentView => {
-          const { observation } = run;
-          return viewOf(run, observedState(run, observation), observation.link.rejectedReason);
-        });
+        return (await readRuns(database, "all")).map((run) => viewOf(run, run.observation));
       } catch (error) {
         log.debug({ err: error }, "agents told from memory");
         return agentsInMemory()
           .all()
-          .map((entry) => {
-            const observation = observations.of(entry.id);
-            return viewOf(entry, observedState(entry, observation), observation.link.rejectedReason);
-          });
+          .map((entry) => viewOf(entry, observations.of(entry.id)));
       }
     },
 
@@ -259,49 +246,7 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     sidecarDetached: async (link) => observations.detached(link),
     snapshotAnswered: async (answer) => observations.answered(answer),
 
-    providerNames: async (tx) => [...new Set([...builtins.keys(), ...(await readProviders(tx)).keys()])],
-    agentTeams: readTeams,
     holdTeams,
-    applyFleet: (tx, wanted, apply) => applyFleet(tx, wanted, apply, { builtins, ...applyPorts }),
-    exportFleet,
-    effectiveValues,
-
-    async storedDefaults(tx) {
-      const { spec } = await readDefaults(tx);
-      return isEmptySpec(spec) ? undefined : spec;
-    },
-
-    async manifestApplied(deletedAgentIds) {
-      // One that somebody else started may host others too; it is the mesh that takes the agent from it.
-      const external = new Set(
-        agentsInMemory()
-          .all()
-          .filter(({ launcher: who }) => who === Launcher.EXTERNAL)
-          .map(({ id }) => id),
-      );
-      await agentsInMemory()
-        .refresh()
-        .catch(() => undefined);
-      // One after the other: other calls need the database too.
-      for (const agentId of deletedAgentIds.filter((id) => !external.has(id))) {
-        await ports.revokeSidecar(agentId).catch((error: unknown) => {
-          log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
-        });
-      }
-    },
+    ...createManifestPorts({ ports, builtins, directory: agentsInMemory, log }),
   };
-}
-
-function viewOf(
-  {
-    id,
-    displayName,
-    desiredState,
-    team,
-  }: { id: string; displayName: string; desiredState: DesiredState; team: string },
-  { state, since, detail }: ReturnType<typeof observedState>,
-  rejectedReason: string,
-): AgentView {
-  const desired = desiredState === DesiredState.STOPPED ? "stopped" : "running";
-  return { agentId: id, displayName, desired, state, stateSince: since, detail, rejectedReason, team };
 }

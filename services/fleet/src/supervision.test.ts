@@ -26,7 +26,9 @@ afterEach(async () => {
   for (const { fleet } of fleets) await fleet.close();
   // No process is left for nobody, and no agent for the next test.
   for (const path of [home.path, ...homes.splice(0)]) await sweep(openLauncherHome(path).id);
-  await store.database.query(rawSql("TRUNCATE fleet.agents, fleet.sidecar_claims, fleet.agent_status"));
+  await store.database.query(
+    rawSql("TRUNCATE fleet.agents, fleet.sidecar_claims, fleet.agent_status; UPDATE fleet.defaults SET spec = '{}'"),
+  );
   fleets.length = 0;
   await home.remove();
 });
@@ -39,6 +41,15 @@ function start(options: Partial<Parameters<typeof makeFleet>[0]> = {}): Fleet {
 }
 const create = (fleet: Fleet, id: string, spec: { model?: string; launcher?: Launcher } = {}) =>
   fleet.client.createAgent({ agent: { id, spec: { model: "offline/echo", ...spec } } });
+const putTestProvider = (fleet: Fleet) =>
+  fleet.client.putProvider({
+    provider: {
+      name: "test",
+      kind: ProviderKind.OPENAI_COMPATIBLE,
+      baseUrl: "http://localhost:1",
+      apiKeyEnv: "TEST_API_KEY",
+    },
+  });
 const nthStart = (agentId: string, count: number): Promise<Start> =>
   waitFor(() => startsOf(home.path, agentId)[count - 1], { what: `start ${count} of ${agentId}` });
 const attach = (fleet: Fleet, agentId: string, { pid }: { pid: number }, epoch = 1n): Promise<void> =>
@@ -57,14 +68,7 @@ const state = (fleet: Fleet, id: string, wanted: AgentState) =>
 describe("a sidecar of the gateway", () => {
   it("starts with what it needs and nothing more, and goes through its states", async () => {
     const fleet = start();
-    await fleet.client.putProvider({
-      provider: {
-        name: "test",
-        kind: ProviderKind.OPENAI_COMPATIBLE,
-        baseUrl: "http://localhost:1",
-        apiKeyEnv: "TEST_API_KEY",
-      },
-    });
+    await putTestProvider(fleet);
     await create(fleet, "one", { model: "test/model" });
     const first = await nthStart("one", 1);
     expect((await fleet.agent("one")).status?.state).toBe(AgentState.STARTING);
@@ -104,14 +108,7 @@ describe("a sidecar of the gateway", () => {
 
   it("is started again after a crash, and says why it crashed", async () => {
     const fleet = start({ launcher: { times: { firstRestartMs: 400, maxRestartMs: 400 } } });
-    await fleet.client.putProvider({
-      provider: {
-        name: "test",
-        kind: ProviderKind.OPENAI_COMPATIBLE,
-        baseUrl: "http://localhost:1",
-        apiKeyEnv: "TEST_API_KEY",
-      },
-    });
+    await putTestProvider(fleet);
     await create(fleet, "one", { model: "test/model" });
     const first = await nthStart("one", 1);
     await tell(home.path, "one", "crash");
@@ -164,14 +161,7 @@ describe("a sidecar of the gateway", () => {
     expect((await fleet.agent("one")).etag).toBe(before.etag);
     expect((await fleet.agent("one")).status?.restartCount).toBe(0);
 
-    await fleet.client.putProvider({
-      provider: {
-        name: "test",
-        kind: ProviderKind.OPENAI_COMPATIBLE,
-        baseUrl: "http://localhost:1",
-        apiKeyEnv: "TEST_API_KEY",
-      },
-    });
+    await putTestProvider(fleet);
     await fleet.client.updateAgent({
       agent: { id: "one", spec: { model: "test/model" } },
       updateMask: { paths: ["spec.model"] },

@@ -1,0 +1,72 @@
+import { Launcher } from "@openhermit/protocol/fleet/v1/agent";
+import type { Log } from "@openhermit/telemetry";
+import type { AgentDirectory } from "../agent-directory.ts";
+import { readTeams } from "../agent-directory-store.ts";
+import { readDefaults } from "../defaults-store.ts";
+import { isEmptySpec } from "../effective-spec.ts";
+import { effectiveValues, exportFleet } from "../export-fleet.ts";
+import type { FleetPorts, FleetService } from "../fleet-ports.ts";
+import type { Builtins } from "../provider.ts";
+import { readProviders } from "../provider-store.ts";
+import { applyFleet } from "./apply-fleet.ts";
+
+/** What the fleet offers a manifest. */
+export type ManifestPorts = Pick<
+  FleetService,
+  | "providerNames"
+  | "agentTeams"
+  | "storedDefaults"
+  | "applyFleet"
+  | "manifestApplied"
+  | "exportFleet"
+  | "effectiveValues"
+>;
+
+/** Makes what the fleet offers a manifest. */
+export function createManifestPorts({
+  ports,
+  builtins,
+  directory,
+  log,
+}: {
+  ports: Pick<FleetPorts, "isTeam" | "forgetAgents" | "revokeSidecar">;
+  builtins: Builtins;
+  directory: () => AgentDirectory;
+  log: Log;
+}): ManifestPorts {
+  const parts = {
+    builtins,
+    isTeam: (teamId: string) => ports.isTeam(teamId),
+    forgetAgents: ((tx, agentIds) => ports.forgetAgents(tx, agentIds)) satisfies FleetPorts["forgetAgents"],
+  };
+  return {
+    providerNames: async (tx) => [...new Set([...builtins.keys(), ...(await readProviders(tx)).keys()])],
+    agentTeams: readTeams,
+    applyFleet: (tx, wanted, options) => applyFleet(tx, wanted, options, parts),
+    exportFleet,
+    effectiveValues,
+
+    async storedDefaults(tx) {
+      const { spec } = await readDefaults(tx);
+      return isEmptySpec(spec) ? undefined : spec;
+    },
+
+    async manifestApplied(deletedAgentIds) {
+      // One that somebody else started may host others too; it is the mesh that takes the agent from it.
+      const isExternal = new Map(
+        directory()
+          .all()
+          .map(({ id, launcher }) => [id, launcher === Launcher.EXTERNAL]),
+      );
+      await directory()
+        .refresh()
+        .catch(() => undefined);
+      // One after the other: other calls need the database too.
+      for (const agentId of deletedAgentIds.filter((id) => isExternal.get(id) !== true)) {
+        await ports.revokeSidecar(agentId).catch((error: unknown) => {
+          log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
+        });
+      }
+    },
+  };
+}
