@@ -9,6 +9,7 @@ import { Role, SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import { TeamService } from "@openhermit/protocol/access/v1/team_service";
 import { TokenService } from "@openhermit/protocol/access/v1/token_service";
 import { CatalogService } from "@openhermit/protocol/catalog/v1/catalog_service";
+import { SkillService } from "@openhermit/protocol/catalog/v1/skill_service";
 import { Launcher } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { EnrollmentService } from "@openhermit/protocol/mesh/v1/enrollment_service";
@@ -16,7 +17,7 @@ import { createDatabase, sql } from "@openhermit/postgres";
 import { temporaryDirectory, testDatabase, testLog } from "@openhermit/testing";
 
 import { addPerson, claimOwnership, enter, type Person } from "../fixture/people.ts";
-import { mcpServer, TARGETS } from "./expectations.ts";
+import { mcpServer, skillBundle, skillOf, TARGETS } from "./expectations.ts";
 import { createSurfaces, type Surface, type Surfaces } from "./surfaces.ts";
 
 /** A gateway with everybody who could call it. */
@@ -102,7 +103,12 @@ export async function gatherCast(): Promise<Cast> {
   ] as const) {
     await fleet.createAgent({ agent: { id, team, spec: { model: "offline/echo", launcher: Launcher.EXTERNAL } } });
   }
-  for (const id of TARGETS) await createClient(CatalogService, operator).putMcpServer({ mcpServer: mcpServer(id) });
+  const skills = createClient(SkillService, operator);
+  for (const id of TARGETS) {
+    await createClient(CatalogService, operator).putMcpServer({ mcpServer: mcpServer(id) });
+    await skills.putBundle({ bundle: skillBundle(skillOf(id).id) });
+    await skills.putSkill({ skill: skillOf(id) });
+  }
   await createClient(ServiceAccountService, operator).createServiceAccount({
     serviceAccount: { id: "robot", role: Role.ADMIN },
   });

@@ -1,5 +1,6 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
+import { packBundle } from "@openhermit/skill-bundle";
 
 import { attachClaimingAgentOne, publishClaimingAgentOne } from "./link-calls.ts";
 
@@ -49,6 +50,8 @@ export interface Expectation {
   outOfReach?: string;
   /** What a token gets whose scope names the agent. Default: as whoever may call. */
   narrowed?: string;
+  /** What a token gets whose scope names another agent. Default: that there is none, or that it lacks the right. */
+  neighbour?: string;
   /** The callers it is tried with. Default: all. */
   only?: readonly CallerKind[];
   /** Of a sidecar's method: what the sidecar of another agent gets. */
@@ -67,8 +70,24 @@ export const mcpServer = (agentId: string) => ({
   agents: [agentId],
 });
 
+/** The files of a skill. */
+export const skillBundle = (name: string) => ({
+  files: [
+    { path: "SKILL.md", content: Buffer.from(`---\nname: ${name}\ndescription: Takes notes.\n---\nTake notes.\n`) },
+  ],
+});
+/** The skill that stands for an agent, with the digest of its bundle. */
+export const skillOf = (agentId: string) => {
+  const id = `notes-${agentId}`;
+  const { digest } = packBundle(skillBundle(id).files.map((file) => ({ ...file, executable: false })));
+  return { id, digest, agents: [agentId] };
+};
+const manifestFile = (text: string) => ({ files: [{ name: "a.yaml", text }] });
+
 const FLEET = "openhermit.fleet.v1.FleetService";
 const CATALOG = "openhermit.catalog.v1.CatalogService";
+const SKILLS = "openhermit.catalog.v1.SkillService";
+const MANIFESTS = "openhermit.manifest.v1.ManifestService";
 const SESSIONS = "openhermit.sessions.v1.SessionService";
 const ACCESS = "openhermit.access.v1";
 
@@ -86,6 +105,11 @@ const administers = (scope: string, rest: Partial<Expectation> = {}): Expectatio
   needs: "admin",
   scope: `${scope}:write`,
   ...rest,
+});
+
+const plans = (rest: Partial<Expectation> = {}): Expectation => ({
+  ...writes("manifests", { agents: "looked up", ...rest }),
+  scope: "manifests:read",
 });
 
 /** Every method of the gateway. A method without a line here fails the test. Nothing here may change what another call finds. */
@@ -120,7 +144,25 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
   [`${FLEET}/PutProvider`]: administers("providers", {
     request: () => ({ provider: { name: "local", kind: 4, baseUrl: "http://127.0.0.1:9/v1" } }),
   }),
+  [`${FLEET}/DeleteProvider`]: administers("providers", {
+    request: () => ({ providerName: "none" }),
+    result: "not_found PROVIDER_NOT_FOUND",
+  }),
   [`${FLEET}/ListProviders`]: reads("providers"),
+  [`${FLEET}/GetDefaults`]: reads("agents", { agents: "looked up", neighbour: "ok" }),
+  // Who does not reach every agent changes nothing that concerns every agent.
+  [`${FLEET}/PutDefaults`]: administers("agents", {
+    agents: "looked up",
+    request: () => ({ defaults: { spec: { instructions: "Obey me." } } }),
+    undo: (operator) => createClient(FleetService, operator).putDefaults({ defaults: { spec: {} } }),
+    narrowed: rightMissing,
+  }),
+  [`${FLEET}/WatchApplied`]: reads("agents", {
+    agents: "looked up",
+    request: (agentId) => ({ agentIds: [agentId] }),
+    outOfReach: agentMissing,
+    neighbour: agentMissing,
+  }),
 
   [`${CATALOG}/PutMcpServer`]: writes("mcp-servers", {
     agents: "looked up",
@@ -133,10 +175,58 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
     result: "not_found MCP_SERVER_NOT_FOUND",
   }),
   [`${CATALOG}/ListMcpServers`]: reads("mcp-servers", { agents: "listed" }),
+  [`${CATALOG}/EnableMcpServer`]: writes("mcp-servers", {
+    agents: "looked up",
+    request: (agentId) => ({ mcpServerId: mcpServer(agentId).id, agentId }),
+    outOfReach: "not_found MCP_SERVER_NOT_FOUND",
+  }),
+  [`${CATALOG}/DisableMcpServer`]: writes("mcp-servers", {
+    agents: "looked up",
+    request: (agentId) => ({ mcpServerId: "none", agentId }),
+    result: "not_found MCP_SERVER_NOT_FOUND",
+  }),
+  [`${CATALOG}/GetMcpServerStatus`]: reads("mcp-servers", {
+    agents: "looked up",
+    request: (agentId) => ({ mcpServerId: mcpServer(agentId).id }),
+    outOfReach: "not_found MCP_SERVER_NOT_FOUND",
+  }),
   [`${CATALOG}/DeleteMcpServer`]: writes("mcp-servers", {
     agents: "looked up",
     request: () => ({ mcpServerId: "none" }),
     result: "not_found MCP_SERVER_NOT_FOUND",
+  }),
+
+  [`${SKILLS}/PutBundle`]: writes("skills", { request: () => ({ bundle: skillBundle("notes") }) }),
+  [`${SKILLS}/PutSkill`]: writes("skills", {
+    agents: "looked up",
+    request: (agentId) => ({ skill: skillOf(agentId) }),
+    outOfReach: "not_found SKILL_NOT_FOUND",
+  }),
+  ...Object.fromEntries(
+    (["GetSkill", "GetBundle"] as const).map((name) => [
+      `${SKILLS}/${name}`,
+      reads("skills", {
+        agents: "looked up",
+        request: (agentId) => ({ skillId: skillOf(agentId).id }),
+        outOfReach: "not_found SKILL_NOT_FOUND",
+      }),
+    ]),
+  ),
+  [`${SKILLS}/ListSkills`]: reads("skills", { agents: "listed" }),
+  [`${SKILLS}/EnableSkill`]: writes("skills", {
+    agents: "looked up",
+    request: (agentId) => ({ skillId: skillOf(agentId).id, agentId }),
+    outOfReach: "not_found SKILL_NOT_FOUND",
+  }),
+  [`${SKILLS}/DisableSkill`]: writes("skills", {
+    agents: "looked up",
+    request: (agentId) => ({ skillId: "none", agentId }),
+    result: "not_found SKILL_NOT_FOUND",
+  }),
+  [`${SKILLS}/DeleteSkill`]: writes("skills", {
+    agents: "looked up",
+    request: () => ({ skillId: "none" }),
+    result: "not_found SKILL_NOT_FOUND",
   }),
 
   [`${SESSIONS}/SendMessage`]: writes("sessions", {
@@ -179,10 +269,27 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
     request: (agentId) => ({ filter: { agentId } }),
   }),
   "openhermit.health.v1.HealthService/GetFleetHealth": reads("health", { agents: "listed", narrowed: rightMissing }),
-  "openhermit.manifest.v1.ManifestService/ApplyManifest": writes("manifests", {
+  [`${MANIFESTS}/ApplyManifest`]: writes("manifests", {
     agents: "looked up",
     request: () => ({ manifest: "nonsense: 1", fileName: "a.yaml", dryRun: true }),
     result: "invalid_argument MANIFEST_INVALID",
+  }),
+  ...Object.fromEntries(
+    (["PlanManifest", "DetectDrift"] as const).map((name) => [
+      `${MANIFESTS}/${name}`,
+      plans({
+        request: () => ({ manifest: manifestFile("nonsense: 1") }),
+        result: "invalid_argument MANIFEST_INVALID",
+      }),
+    ]),
+  ),
+  [`${MANIFESTS}/ExportManifest`]: plans({
+    request: (agentId) => ({ agentIds: [agentId] }),
+    outOfReach: agentMissing,
+  }),
+  [`${MANIFESTS}/CompareAgents`]: plans({
+    request: (agentId) => ({ agentId: "spare", otherAgentId: agentId }),
+    outOfReach: agentMissing,
   }),
 
   "openhermit.mesh.v1.EnrollmentService/CreateJoinToken": writes("sidecars", {
@@ -210,6 +317,12 @@ export const EXPECTATIONS: Readonly<Record<string, Expectation>> = {
     needs: "sidecar",
     call: publishClaimingAgentOne,
     otherSidecar: "permission_denied AGENT_NOT_HOSTED",
+  },
+
+  "openhermit.mesh.v1.LinkService/ReadBundle": {
+    needs: "sidecar",
+    request: () => ({ agentId: "one", digest: skillOf("one").digest }),
+    otherSidecar: "not_found BUNDLE_NOT_FOUND",
   },
 
   [`${ACCESS}.LoginService/CreateSetupCode`]: {
@@ -383,6 +496,7 @@ export function expectedResult(expectation: Expectation, caller: CallerKind, tar
   if (caller === "token with the exact scope") return expectation.narrowed ?? result;
   if (caller === "token with a neighbour's scope") {
     if (needs === "somebody") return result;
+    if (expectation.neighbour !== undefined) return expectation.neighbour;
     // Another agent's token sees that there is none of this name, and of what it names by another id as little.
     if (agents === "selected") return agentMissing;
     return agents === "looked up" && expectation.scope?.startsWith("sessions:") === true ? result : rightMissing;
