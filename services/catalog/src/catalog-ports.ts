@@ -60,7 +60,7 @@ export interface ResourceChange {
 
 /** What the catalogue holds for one agent. */
 export interface AgentCatalog {
-  /** The MCP servers it uses, its own and those of `*`, ordered by id. Agents share the messages: they must not be changed. */
+  /** The MCP servers it uses, its own and those of `*`, ordered by id. Agents share lists and messages: they must not be changed. */
   servers: McpServer[];
   /** The skills it has, its own and those of `*`, ordered by id. Shared in the same way. */
   skills: SnapshotSkill[];
