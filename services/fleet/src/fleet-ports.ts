@@ -211,8 +211,8 @@ export interface FleetService {
    */
   applyFleet(tx: Queryable, wanted: WantedFleet, options: ApplyOptions): Promise<FleetChanges>;
   /**
-   * After the commit of an apply: reads the agents anew and revokes the keys of deleted agents' sidecars. Never fails: what it
-   * can't do now is done by the tasks.
+   * After the commit of an apply: reads the agents anew and revokes the keys of deleted agents' sidecars. Never fails: memory
+   * follows by itself, and a key that could not be revoked is logged; that of a sidecar which still runs is revoked when it ends.
    */
   manifestApplied(deletedAgentIds: readonly string[]): Promise<void>;
   /** What a manifest of the fleet says, as far as it is in reach: custom providers by name, agents by id, with what they set themselves. */
