@@ -15,7 +15,8 @@ const EVERY_MS = 1000;
 export function createProgressLine(terminal: Terminal): ProgressLine {
   const inPlace = terminal.isTerminal.words;
   let shown = "";
-  let saidAt = -Infinity;
+  // What is done within a second needs no words about how far it is.
+  let saidAt = performance.now();
   let later: NodeJS.Timeout | undefined;
   const say = (): void => {
     saidAt = performance.now();

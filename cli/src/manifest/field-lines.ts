@@ -17,7 +17,9 @@ const UNSET = "(not set)";
 
 /** The fields of one resource, a line each with the values aligned; of a text of several lines those that differ. */
 export function fieldLines(terminal: Terminal, fields: readonly FieldChange[], view: FieldView): string[] {
-  const width = Math.min(MAX_PATH, Math.max(0, ...fields.map(({ path }) => path.length))) + 1;
+  const isText = ({ before, after }: FieldChange): boolean => view === "both" && /\n/.test(before + after);
+  const lengths = fields.filter((field) => !isText(field)).map(({ path }) => path.length);
+  const width = Math.min(MAX_PATH, Math.max(0, ...lengths)) + 1;
   const room = (terminal.isTerminal.out ? terminal.width : WIDTH_ELSEWHERE) - INDENT.length;
   return fields.flatMap((field) => {
     const path = visibleText(field.path).replaceAll("\n", "\\n");
@@ -25,8 +27,7 @@ export function fieldLines(terminal: Terminal, fields: readonly FieldChange[], v
     const valueRoom = Math.max(20, room - label.length - 1);
     if (view !== "both") return [`${INDENT}${label} ${oneValue(terminal, field[view], valueRoom)}`];
     const { before, after } = field;
-    if (before.includes("\n") || after.includes("\n"))
-      return [`${INDENT}${path}:`, ...textLines(terminal, before, after, room)];
+    if (isText(field)) return [`${INDENT}${path}:`, ...textLines(terminal, before, after, room)];
     return pairLines(terminal, label, [before, after], valueRoom);
   });
 }

@@ -44,7 +44,8 @@ export function problemsError(
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
   const shown = problems.slice(0, MAX_SHOWN).map((problem) => problemText(terminal, source, problem));
   if (problems.length > MAX_SHOWN) shown.push(`and ${problems.length - MAX_SHOWN} more`);
-  return new CliError(`${source.label} ${has} ${count}; nothing was changed`, {
+  const outcome = source.verb === "apply" ? "; nothing was changed" : "";
+  return new CliError(`${source.label} ${has} ${count}${outcome}`, {
     why: shown.join("\n"),
     next: `mend ${problems.length === 1 ? "it" : "them"}, then again: bin/hermit ${source.verb} ${source.flags}`,
     cause,

@@ -61,11 +61,16 @@ export async function readManifestSource(
   const isSingle = others.length === 0 && only !== undefined;
   return {
     isSingle,
-    label: isSingle ? (only === "-" ? "stdin" : shortPath(only)) : `${files.size} files`,
+    label: isSingle ? labelOf(only) : `${files.size} files`,
     flags: paths.map((path) => `-f ${quoted(path)}`).join(" "),
     verb,
     files: [...files.values()],
   };
+}
+
+function labelOf(path: string): string {
+  if (path === "-") return "stdin";
+  return isFolder(path) ? `${shortPath(path)}/` : shortPath(path);
 }
 
 function addFile(files: Map<string, ManifestText>, path: string): void {
