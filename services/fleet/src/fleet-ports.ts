@@ -107,6 +107,11 @@ export interface ResourceChange {
 export interface ApplyOptions {
   /** Say what would change and change nothing. */
   dryRun: boolean;
+  /**
+   * Only compare, for a drift; with dryRun. That an agent would be left without a model, or a model without its provider, is no
+   * error then.
+   */
+  compareOnly?: boolean;
   /** Delete what the manifest does not name: agents in reach, custom providers that the caller may write, the defaults. */
   prune: boolean;
   /** Who applies it. */

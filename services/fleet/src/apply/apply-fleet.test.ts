@@ -246,6 +246,23 @@ describe("a prune", () => {
     expect(await ids()).toEqual(["one", "two"]);
   });
 
+  it("only compares for a drift, also what could not be taken away", async () => {
+    await fleet.apply({
+      defaults: defaults({ model: "offline/echo" }),
+      providers: [provider("mine")],
+      agents: [agent("one"), agent("two", { spec: { model: "mine/m" } })],
+    });
+    const named = { agents: [agent("one"), agent("two", { spec: { model: "mine/m" } })] };
+    const options = { prune: true, dryRun: true, compareOnly: true };
+    expect(words(await fleet.apply(named, options))).toEqual([
+      "defaults delete",
+      "mine delete",
+      "one none",
+      "two none",
+    ]);
+    expect(await fleet.fleet.storedDefaults(store.database)).toBeDefined();
+  });
+
   it("is undone with its transaction", async () => {
     await fleet.apply({ agents: [own("one")] });
     const failing = fleet.apply({}, { prune: true, record: () => Promise.reject(new Error("no trail")) });

@@ -50,7 +50,7 @@ export async function applyFleet(
   const changes = { defaults: defaults.changes, providers: providers.changes, agents: agents.changes };
   const isRefused = Object.values(changes).some((list) => list.some(({ action }) => action === "refused"));
   // The caller of the port rolls back, and what would be missing may be what was refused.
-  if (isRefused) return changes;
+  if (isRefused || options.compareOnly === true) return changes;
   await checkReferences(tx, plan, options.caller);
   if (!dryRun) await carryOut(tx, plan, options, parts);
   return changes;
