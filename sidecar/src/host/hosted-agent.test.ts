@@ -26,7 +26,9 @@ const runtime: AgentRuntime = {
   },
 };
 const snapshot = (generation: number): Snapshot => offlineSnapshot(BigInt(generation));
-const fails = (error: Error) => () => Promise.reject(error);
+const fails = (problem: Error) => async () => {
+  throw problem;
+};
 const hangs = (signal: AbortSignal): Promise<void> =>
   new Promise((_resolve, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason as Error));

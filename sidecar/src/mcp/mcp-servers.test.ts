@@ -1,11 +1,6 @@
-import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { McpServerSchema } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { killGroup, spawnGroup } from "@openhermit/processes";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { TurnState } from "@openhermit/protocol/sessions/v1/session";
@@ -13,22 +8,8 @@ import { waitFor } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { memoryJournal, type MemoryJournal } from "../runtime/test/memory-journal.ts";
 import { snapshotOf, testRuntime, turnOf, type TestRuntime } from "../runtime/test/test-runtime.ts";
+import { bad, childrenOf, EVERYTHING, FILESYSTEM, freePort, stdio, type Server } from "./test/test-servers.ts";
 
-type Server = MessageInitShape<typeof McpServerSchema>;
-
-const EVERYTHING = fileURLToPath(import.meta.resolve("@modelcontextprotocol/server-everything/dist/index.js"));
-const FILESYSTEM = fileURLToPath(import.meta.resolve("@modelcontextprotocol/server-filesystem/dist/index.js"));
-const MISBEHAVING = fileURLToPath(new URL("./test/misbehaving-server.mjs", import.meta.url));
-
-type Timeouts = Pick<Server, "connectTimeout" | "callTimeout">;
-
-const stdio = (id: string, args: string[], more: Timeouts = {}): Server => ({
-  id,
-  transport: { case: "stdio", value: { command: "node", args, env: { CONFIGURED: "yes" } } },
-  ...more,
-});
-const bad = (mode: string, more: Timeouts = {}, ...args: string[]): Server =>
-  stdio("bad", [MISBEHAVING, mode, ...args], more);
 const never = new AbortController().signal;
 
 let one: TestRuntime;
@@ -50,25 +31,6 @@ async function say(message: string, signal = never): Promise<MemoryJournal & { a
   const journal = memoryJournal("t1", message);
   const { answer, state } = await one.runtime.runTurn(turnOf(), journal, signal);
   return { ...journal, answer, state };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}
-
-/** The processes that carry the marker. */
-function childrenOf(owner: string): string[] {
-  return readdirSync("/proc").filter((pid) => {
-    try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/environ`, "utf8").includes(`OPENHERMIT_OWNER=${owner}`);
-    } catch {
-      return false;
-    }
-  });
 }
 
 describe("real servers", () => {

@@ -48,7 +48,7 @@ export async function writeMountRecord(directory: string, record: MountRecord): 
   try {
     {
       await using handle = await open(beside, "wx", 0o600);
-      await handle.writeFile(`${JSON.stringify(Object.fromEntries([...record].toSorted()), undefined, 2)}\n`);
+      await handle.writeFile(`${JSON.stringify(Object.fromEntries(record), undefined, 2)}\n`);
       await handle.sync();
     }
     await rename(beside, path);

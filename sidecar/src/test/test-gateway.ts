@@ -11,7 +11,6 @@ import {
   AttachResponseSchema,
   LinkService,
   PublishResponseSchema,
-  ReadBundleResponseSchema,
   RunTurnSchema,
   TranscriptPageSchema,
   type AttachRequest,
@@ -20,6 +19,7 @@ import {
   type PublishRequest,
   type PublishResponse,
   type ReadBundleRequest,
+  type ReadBundleResponseSchema,
   type RunTurn,
 } from "@openhermit/protocol/mesh/v1/link_service";
 import type { Ephemeral, OutboxEntry, TurnChange } from "@openhermit/protocol/mesh/v1/outbox";

@@ -1,5 +1,6 @@
 // A tiny MCP server on standard streams that misbehaves as its first argument says:
 // plain, hang-on-start, exit-on-start, exit-on-call, hang-on-call, flood-stderr, changing, noisy-stdout, paged, big,
+// tells (its environment variable GIVEN: on stderr, in errors, in answers), tells-and-exits,
 // modern-only (knows no protocol revision before 2026-07-28), ignores-signals (and leaves a grandchild), exit-once (by a file named in the second argument).
 import { spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
@@ -17,6 +18,12 @@ if (mode === "exit-on-start") {
 if (mode === "exit-once" && !existsSync(argument)) {
   writeFileSync(argument, "");
   process.exit(1);
+}
+if (mode === "tells") process.stderr.write(`starting with ${process.env.GIVEN}\n`);
+if (mode === "tells-and-exits") {
+  // In two writes and without an end of line, as a crash may leave it.
+  const text = `no access with ${process.env.GIVEN}`;
+  process.stderr.write(text.slice(0, 20), () => process.stderr.write(text.slice(20), () => process.exit(4)));
 }
 if (mode === "flood-stderr") {
   const line = `${"flood ".repeat(2000)}\n`;
@@ -54,6 +61,7 @@ const answers = {
   "tools/call"(params) {
     if (mode === "exit-on-call") process.exit(7);
     if (mode === "hang-on-call" && params.name === "ping") return undefined;
+    if (mode === "tells" && params.arguments.text === "fail") throw new Error(`refused for ${process.env.GIVEN}`);
     if (mode === "changing") {
       tools = ["ping", "pong"];
       send({ method: "notifications/tools/list_changed" });
@@ -74,6 +82,12 @@ function answer(line) {
     send({ id, error: { code: -32601, message: "Method not found" } });
     return;
   }
-  const result = mode === "hang-on-start" ? undefined : answers[method]?.(params);
+  let result;
+  try {
+    result = mode === "hang-on-start" ? undefined : answers[method]?.(params);
+  } catch (error) {
+    send({ id, error: { code: -32603, message: error.message } });
+    return;
+  }
   if (result !== undefined) send({ id, result: mode === "modern-only" ? { ...modern, ...result } : result });
 }
