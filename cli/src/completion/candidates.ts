@@ -97,6 +97,7 @@ async function valuesOf(
       const { eventTypes } = await import("../logs/event-line.ts");
       return [...eventTypes.keys()].map((value) => ({ value, description: "" }));
     }
+    case "dir":
     case "file":
     case "home":
     case "out":

@@ -70,6 +70,10 @@ it.each([
   expect(error?.next ?? "").not.toBe("");
 });
 
+it("stops reading a file that has no end", async () => {
+  await expect(read(["/dev/zero"])).rejects.toThrow("the manifest /dev/zero is too long");
+});
+
 it("stops reading a stdin that has no end", async () => {
   let chunks = 0;
   const endless = Readable.from(

@@ -1,5 +1,5 @@
-import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { closeSync, openSync, readdirSync, readSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { isUtf8 } from "node:buffer";
 import type { Readable } from "node:stream";
 import { CliError } from "../cli-error.ts";
@@ -84,11 +84,25 @@ function readFile(path: string, place: string): ManifestText {
     // A device or a pipe has no size of its own.
     const { size } = statSync(path);
     if (size > MAX_FILE_BYTES) throw tooLong(path, size);
-    bytes = readFileSync(path);
+    bytes = readBeginning(path);
   } catch (error) {
     throw error instanceof CliError ? error : unreadable(path, error);
   }
   return { name: shortPath(path), text: textOf(path, bytes), baseDirectory: dirname(place) };
+}
+
+/** A byte more than a file may have, at most. */
+function readBeginning(path: string): Buffer {
+  const descriptor = openSync(path, "r");
+  try {
+    const buffer = Buffer.alloc(MAX_FILE_BYTES + 1);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < buffer.length; length += read)
+      read = readSync(descriptor, buffer, length, buffer.length - length, null);
+    return buffer.subarray(0, length);
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 async function readStdin(stdin: Readable): Promise<ManifestText> {
@@ -136,13 +150,13 @@ function filesOf(folder: string): string[] {
   });
 }
 
-/** The file behind all links; of a pipe, as a shell makes for `<(…)`, the path itself. */
+/** The file behind all links. A pipe, as a shell makes for `<(…)`, lies in no folder, so it counts as one of this. */
 function realPath(path: string): string {
   const absolute = resolve(path);
   try {
     return realpathSync(absolute);
   } catch {
-    return absolute.startsWith("/dev/fd/") ? join(process.cwd(), absolute.slice("/dev/fd/".length)) : absolute;
+    return absolute.startsWith("/dev/") ? join(process.cwd(), basename(absolute)) : absolute;
   }
 }
 

@@ -1,4 +1,4 @@
-import { toJson, type JsonObject } from "@bufbuild/protobuf";
+import { toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { ChangeSchema, type Change } from "@openhermit/protocol/manifest/v1/manifest_service";
 import { printValue, type OutputFormat } from "../output/print.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -54,10 +54,10 @@ export async function printList(
   terminal: Terminal,
   format: OutputFormat,
   name: string,
-  items: JsonObject[string][],
+  items: readonly JsonValue[],
   rest: JsonObject,
 ): Promise<void> {
-  if (format !== "jsonl") return printValue(terminal, format, { [name]: items, ...rest });
+  if (format !== "jsonl") return printValue(terminal, format, { [name]: [...items], ...rest });
   for (const item of items) terminal.line(JSON.stringify(item));
   terminal.line(JSON.stringify(rest));
 }

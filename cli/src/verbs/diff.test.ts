@@ -126,3 +126,13 @@ it("opens the help of each verb with examples, within 80 columns", async () => {
     expect(stdout.split("\n").filter((line) => Array.from(line).length > 80)).toEqual([]);
   }
 });
+
+it("completes files and folders", async () => {
+  for (const words of [
+    ["diff", "-f", ""],
+    ["export", "--dir", ""],
+    ["schema", "--out", ""],
+  ]) {
+    expect((await runHermit(["complete", "--", ...words])).stdout).toBe(":files\n");
+  }
+});
