@@ -45,8 +45,8 @@ afterAll(async () => {
 async function refused(args: readonly string[], options: { input?: string } = {}): Promise<string> {
   let peak = 0;
   const { code, stdout, stderr } = await gateway.hermit(args, { ...options, peak: (bytes) => (peak = bytes) });
-  expect([args.join(" "), code, stdout]).toEqual([args.join(" "), 1, ""]);
-  expect(stderr).not.toMatch(/^ +at /m);
+  expect([args.join(" "), code, stdout, stderr]).toEqual([args.join(" "), 1, "", expect.any(String)]);
+  expect(stderr).not.toMatch(/^ +at .*:\d+:\d+\)?$/m);
   expect(peak).toBeGreaterThan(0);
   expect(peak).toBeLessThan(400 * MIB);
   return stderr;
@@ -60,53 +60,68 @@ const aliasBomb = (): string => {
   return `agents: { one: { model: offline/echo } }\nmcpServers:\n  x:\n    command: node\n    agents: []\n    args:\n${levels.map((line) => `    ${line}`).join("\n")}\n`;
 };
 
+/** One text of 60 KB for 300 agents: 18 MB of a file of 64 KB. */
+const manyAliases = (): string => {
+  const others = Array.from({ length: 300 }, (_, i) => `  a${i}: { instructions: *t, launcher: external }`);
+  const text = "x".repeat(60_000);
+  return `defaults: { model: offline/echo }\nagents:\n  one: { launcher: external, instructions: &t "${text}" }\n${others.join("\n")}\n`;
+};
+
+/** Everything that may be said of one file at once. */
+const MANY_MISTAKES = `agents:
+  one: { modle: offline/echo }
+  two: { model: [a], labels: text, turnLimits: { timeout: soon, maxSteps: 1.5 } }
+  three: 5
+  team:four: { model: offline/echo }
+  "*": { model: offline/echo }
+  __proto__: { model: offline/echo }
+  six: { model: offline/echo, launcher: external }
+mcpServers:
+  x: { command: node, agents: [six], disabledAgents: ["*"] }
+  y: { command: node, agents: [six], disabledAgents: [six] }
+  z: { command: node, agents: [nobody] }
+agnets: {}
+`;
+const MANY_PROBLEMS = [
+  /bad\.yaml:2:10 .*modle[^]*?did you mean "model"/,
+  /bad\.yaml:3:\d+ agents\.two\.model/,
+  /bad\.yaml:3:\d+ agents\.two\.labels/,
+  /bad\.yaml:3:\d+ agents\.two\.turnLimits\.timeout/,
+  /bad\.yaml:3:\d+ agents\.two\.turnLimits\.maxSteps/,
+  /bad\.yaml:4:\d+ agents\.three/,
+  /bad\.yaml:5:3 .*"team:four" can't be an agent's id/,
+  /bad\.yaml:6:3 .*"\*" can't be an agent's id/,
+  /bad\.yaml:7:3 .*"__proto__" can't be an agent's id/,
+  /bad\.yaml:10:\d+ mcpServers\.x\.disabledAgents/,
+  /bad\.yaml:11:\d+ mcpServers\.y\.disabledAgents/,
+  /bad\.yaml:12:\d+ mcpServers\.z\.agents/,
+  /bad\.yaml:13:1 .*agnets[^]*?did you mean "agents"/,
+];
+
 describe("a bad manifest is refused with the place of each problem, and nothing is changed", () => {
-  test.each<[string, string, RegExp]>([
-    ["an alias bomb", aliasBomb(), /bad\.yaml:\d+.*(alias|expected)/],
-    [
-      "many aliases of one long text",
-      `agents:\n  one: { model: offline/echo, instructions: &t "${"x".repeat(60_000)}" }\n${Array.from({ length: 2000 }, (_, i) => `  a${i}: { instructions: *t }`).join("\n")}\n`,
-      /bad\.yaml:\d+.*alias|too (large|long|many)/i,
-    ],
+  test.each<[string, string, readonly RegExp[]]>([
+    ["many mistakes at once", MANY_MISTAKES, MANY_PROBLEMS],
+    ["an alias bomb", aliasBomb(), [/bad\.yaml:\d+.*(alias|expected)/]],
+    ["many aliases of one long text", manyAliases(), [/alias|too (large|long|many)/i]],
     [
       "a key twice",
       "agents:\n  one: { model: offline/echo }\n  one: { model: offline/echo }\n",
-      /bad\.yaml:3:3.*(twice|unique|duplicate)/i,
+      [/bad\.yaml:3:3.*(twice|unique|duplicate)/i],
     ],
-    ["an unknown key", "agents:\n  one: { modle: offline/echo }\n", /bad\.yaml:2:\d+.*modle[^]*did you mean "model"/],
-    ["an unknown section", "agnets: {}\n", /bad\.yaml:1:1.*agnets[^]*did you mean "agents"/],
+    ["a hundred thousand levels", `agents: ${"[".repeat(100_000)}`, [/bad\.yaml/]],
+    ["a tag that runs code elsewhere", "agents: !!js/function 'function () {}'\n", [/bad\.yaml:1/]],
+    ["two documents", "agents: {}\n---\nagents: {}\n", [/bad\.yaml:[23]/]],
+    ["no YAML", "agents: {\n", [/bad\.yaml:\d/]],
     [
-      "wrong types",
-      "agents:\n  one: { model: [a], labels: text, turnLimits: { timeout: soon, maxSteps: 1.5 } }\n  two: 5\n",
-      /agents\.one\.model[^]*agents\.one\.labels[^]*agents\.one\.turnLimits\.timeout[^]*agents\.one\.turnLimits\.maxSteps[^]*agents\.two/,
+      "NUL",
+      'agents:\n  one: { model: offline/echo, instructions: "a\\0b" }\n',
+      [/bad\.yaml:2:\d+ agents\.one\.instructions/],
     ],
-    [
-      "an id with a colon",
-      "agents:\n  team:one: { model: offline/echo }\n",
-      /bad\.yaml:2:3.*team:one.*can't be an agent's id/,
-    ],
-    ["an id that is *", 'agents:\n  "*": { model: offline/echo }\n', /bad\.yaml:2:3.*"\*" can't be an agent's id/],
-    [
-      "* beside an id",
-      'agents: { one: { model: offline/echo } }\nmcpServers: { x: { command: node, agents: [one], disabledAgents: ["*"] } }\n',
-      /disabledAgents/,
-    ],
-    [
-      "an agent in both lists",
-      "agents: { one: { model: offline/echo } }\nmcpServers: { x: { command: node, agents: [one], disabledAgents: [one] } }\n",
-      /one/,
-    ],
-    ["__proto__", "agents:\n  __proto__: { model: offline/echo }\n", /bad\.yaml:2:3.*__proto__/],
-    ["a thousand levels", `agents: ${"[".repeat(1000)}${"]".repeat(1000)}\n`, /bad\.yaml/],
-    ["a hundred thousand levels", `agents: ${"[".repeat(100_000)}`, /bad\.yaml/],
-    ["a tag that runs code elsewhere", "agents: !!js/function 'function () {}'\n", /bad\.yaml:1/],
-    ["two documents", "agents: {}\n---\nagents: {}\n", /bad\.yaml:[23]/],
-    ["no YAML", "agents: {\n", /bad\.yaml:\d/],
-    ["NUL", 'agents:\n  one: { model: offline/echo, instructions: "a\\0b" }\n', /instructions/],
-    ["nothing", "", /empty/],
-  ])("%s", async (_, text, said) => {
+    ["nothing", "", [/empty/]],
+  ])("%s", async (_, text, problems) => {
     writeFileSync(join(folder, "bad.yaml"), text);
-    expect(await refused(["apply", "-f", join(folder, "bad.yaml")])).toMatch(said);
+    const said = await refused(["apply", "-f", join(folder, "bad.yaml")]);
+    for (const problem of problems) expect(said).toMatch(problem);
     expect((await gateway.client(FleetService).listAgents({})).agents).toEqual([]);
   });
 
@@ -133,12 +148,10 @@ describe("a hostile skill is refused by the name of its entry, and nothing is wr
   };
   const outside = join(tmpdir(), `openhermit-escaped-${process.pid}`);
 
+  // What a reader of archives has to refuse besides is tested beside it; this is that nothing of it happens.
   test.each<[string, HostileEntry, RegExp]>([
     ["a way out", { name: "notes/../../escaped", content: "x" }, /escaped.*(leads out|not allowed)/],
-    ["an absolute path", { name: outside, content: "x" }, /escaped.*absolute/],
-    ["a link", { name: "notes/link", link: { to: "/etc/passwd" } }, /notes\/link.*link/],
-    ["a link and a file through it", { name: "notes/d", link: { to: "/tmp" } }, /notes\/d.*link/],
-    ["1 GB", { name: "notes/zeros", zeroBlocks: 64 }, /10 MiB/],
+    ["a link", { name: "notes/d", link: { to: "/tmp" } }, /notes\/d.*link/],
     ["1 GB that says it is small", { name: "notes/zeros", zeroBlocks: 64, said: 1000 }, /10 MiB|damaged/],
   ])(
     "%s, in a zip and in a tar.gz",
