@@ -93,6 +93,7 @@ export function createAccessService(options: AccessServiceOptions): AccessServic
     audit,
     directory,
     gatewayUrl: () => ports.gatewayUrl(),
+    onRevoked,
     issueLoginToken: (tx, principal, deviceName) => tokens.issueLoginToken(tx, principal, deviceName),
   });
   let subscription: Subscription | undefined;

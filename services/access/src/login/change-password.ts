@@ -37,17 +37,18 @@ export async function changePassword(
   if (hash === undefined) throw passwordWrong();
   const nextHash = await parts.hasher.hash(passwords.next);
 
-  const ended = await parts.write(async (tx) => {
+  const { ended, revoked } = await parts.write(async (tx) => {
     if ((await readPasswordHash(tx, memberId)) !== hash) throw passwordWrong();
     await writePassword(tx, memberId, nextHash);
     const sessionId = credential.kind === "session" ? credential.sessionId : "";
     const others = await deleteSessionsOf(tx, subject, sessionId);
     const except = credential.kind === "token" ? credential.accessor : "";
-    await revokeTokensOf(tx, subject, { loginOnly: true, except });
+    const accessors = await revokeTokensOf(tx, subject, { loginOnly: true, except });
     await parts.audit.recordChanges(actor)(tx, [memberChange("password.change", memberId)]);
     await announce(tx, others.map(sessionNotice));
-    return others;
+    return { ended: others, revoked: accessors };
   });
+  parts.onRevoked(revoked);
   await parts.changed(ended);
 }
 

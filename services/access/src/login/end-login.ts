@@ -29,10 +29,13 @@ export async function endLogin(parts: LoginParts, principal: Principal, actor: A
       parts.sessions.forget([credential.sessionId]);
       return;
     case "token":
-      await parts.write(async (tx) => {
-        await revokeTokens(tx, [credential.accessor]);
-        const revoked = { action: "tokens.revoke", targetType: "token", targetId: credential.accessor };
-        await parts.audit.recordChanges(actor)(tx, [credential.login ? logout : revoked]);
-      });
+      parts.onRevoked(
+        await parts.write(async (tx) => {
+          const accessors = await revokeTokens(tx, [credential.accessor]);
+          const revoked = { action: "tokens.revoke", targetType: "token", targetId: credential.accessor };
+          await parts.audit.recordChanges(actor)(tx, [credential.login ? logout : revoked]);
+          return accessors;
+        }),
+      );
   }
 }

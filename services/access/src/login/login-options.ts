@@ -17,6 +17,8 @@ export interface LoginOptions {
     principal: Principal,
     deviceName: string,
   ): Promise<{ token: string; accessor: string; expireTime: Date }>;
+  /** After a commit that revoked tokens: this gateway takes them no more; the others hear the notices. */
+  onRevoked(accessors: readonly string[]): void;
   /** The gateway's own URL, for links; without a slash at its end. */
   gatewayUrl(): string;
   /** Default: argon2id. */

@@ -209,6 +209,7 @@ describe("a login with a password", () => {
       audit: { recordChanges: () => async () => undefined, recordDenial: () => undefined },
       gatewayUrl: () => "",
       issueLoginToken: () => Promise.reject(new Error("not here")),
+      onRevoked: () => {},
       hasher: createPasswordHasher(),
     });
     const code = await invite("bob");
@@ -272,6 +273,7 @@ describe("a login with a password", () => {
       audit: { recordChanges: () => () => Promise.reject(new Error("no room")), recordDenial: () => undefined },
       gatewayUrl: () => "",
       issueLoginToken: () => Promise.reject(new Error("not here")),
+      onRevoked: () => {},
     });
     const count = async (): Promise<number> =>
       (await open.store.database.query(sql`SELECT 1 FROM access.sessions`)).rows.length;
@@ -387,6 +389,10 @@ describe("ChangePassword", () => {
         [other, true],
       ]),
     );
+    expect(open.revoked).toEqual([other]);
+    // Logging out with the one that is left ends it here at once, too.
+    await open.as(caller).login.logout({});
+    expect(open.revoked).toEqual([other, mine]);
     expect(await open.domain.sessions.verify(session.secret)).toBeUndefined();
   });
 

@@ -35,6 +35,8 @@ export interface OpenLogins {
   readonly audited: string[];
   readonly changes: Change[];
   readonly denials: Denial[];
+  /** The accessors of tokens that were told to be revoked, without waiting for a notice. */
+  readonly revoked: string[];
   /** Moves the clock, in milliseconds. */
   pass(ms: number): void;
   now(): Date;
@@ -92,7 +94,9 @@ export async function openLogins(): Promise<OpenLogins> {
   let time = Date.now();
   const now = (): Date => new Date(time);
   const hasher = countingHasher();
+  const revoked: string[] = [];
   const options = {
+    onRevoked: (accessors: readonly string[]) => void revoked.push(...accessors),
     database: store.database,
     log,
     directory,
@@ -125,6 +129,7 @@ export async function openLogins(): Promise<OpenLogins> {
     audited,
     changes,
     denials,
+    revoked,
     now,
     pass: (ms) => void (time += ms),
     as(principal, address = "192.0.2.1") {
@@ -163,7 +168,7 @@ export async function openLogins(): Promise<OpenLogins> {
           access.tokens, access.sessions, access.one_time_codes, access.ownership, access.known_addresses`),
       );
       await directory.refresh();
-      for (const list of [audited, changes, denials]) list.length = 0;
+      for (const list of [audited, changes, denials, revoked]) list.length = 0;
       // Counters of failed logins are forgotten with the time.
       time += 24 * 3_600_000;
       Object.assign(hasher, { hashed: 0, verified: 0 });
