@@ -1,74 +1,51 @@
-import type { ManifestNode } from "./manifest-document.ts";
+import { agentSection, defaultsSection } from "./schema-agent.ts";
+import { mcpServerSection, providerSection, skillSection } from "./schema-resources.ts";
+import type { ManifestNode } from "./manifest-node.ts";
 import type { ProblemList } from "./problem-list.ts";
-import {
-  choice,
-  duration,
-  integer,
-  listOf,
-  mapOf,
-  number,
-  objectOf,
-  text,
-  word,
-  type Read,
-  type Reader,
-} from "./schema-readers.ts";
+import { described, listOf, objectOf, reader, type JsonSchema, type Reader } from "./schema-readers.ts";
 
-const AGENT_ID = /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const SERVER_ID = /^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/;
-const PROVIDER_NAME = /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/;
+const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 
-const behaviour = {
-  model: text,
-  modelParameters: objectOf({ temperature: number, maxOutputTokens: integer, topP: number }),
-  instructions: text,
-  launcher: choice("process", "external"),
-  team: text,
-  turnLimits: objectOf({ maxSteps: integer, timeout: duration, maxConcurrentTurns: integer }),
-};
+const variableName: Reader<string> = reader(
+  { type: "string", pattern: VARIABLE_NAME.source },
+  (node, path, problems) => {
+    if (node.kind === "scalar" && typeof node.value === "string" && VARIABLE_NAME.test(node.value)) return node.value;
+    const hint = "write names alone, for example environment: [REGION, MCP_URL]; values come from the environment";
+    problems.add(path, "expected the name of an environment variable", hint);
+    return undefined;
+  },
+);
 
-const agent = objectOf({ displayName: text, labels: mapOf(word), ...behaviour });
-
-const provider = objectOf({
-  kind: choice("anthropic", "openai", "google", "openai-compatible", "offline"),
-  baseUrl: text,
-  apiKeyEnv: text,
-});
-
-/** `"*"` or a list of agent ids. */
-const agents: Reader<string[]> = (node, path, problems) => {
-  if (node.kind === "scalar" && node.value === "*") return ["*"];
-  if (node.kind === "list") return listOf(text)(node, path, problems);
-  problems.add(path, 'expected "*" or a list of agent ids', 'write agents: "*" for all agents, or agents: [one, two]');
-  return undefined;
-};
-
-const mcpServer = objectOf({
-  command: text,
-  args: listOf(word),
-  env: mapOf(word),
-  url: text,
-  headers: mapOf(word),
-  agents,
-  connectTimeout: duration,
-  callTimeout: duration,
-});
+const environment: Reader<string[]> = reader(
+  { ...listOf(variableName).schema, uniqueItems: true },
+  (node, path, problems) => {
+    const names = listOf(variableName)(node, path, problems);
+    const seen = new Set<string>();
+    if (node.kind !== "list") return names;
+    for (const [index, item] of node.items.entries()) {
+      const name = item.kind === "scalar" ? item.value : undefined;
+      if (typeof name !== "string") continue;
+      if (seen.has(name))
+        problems.add([...path, index], `"${name.slice(0, 80)}" is declared twice`, "remove one of the two");
+      seen.add(name);
+    }
+    return names;
+  },
+);
 
 const manifest = objectOf({
-  defaults: objectOf(behaviour),
-  providers: mapOf(provider, idRule(PROVIDER_NAME, "a provider's name", 63)),
-  agents: mapOf(agent, idRule(AGENT_ID, "an agent's id", 63)),
-  mcpServers: mapOf(mcpServer, idRule(SERVER_ID, "an MCP server's id", 32)),
+  environment: described(
+    environment,
+    "The variables that this manifest takes from the environment of the command that applies it. Only their names stand here; `${NAME}` and `${NAME:-fallback}` are replaced in the command, args, env, url and headers of mcpServers and in the baseUrl of providers, and nowhere else. `$${` is a literal `${`.",
+    { examples: [["REGION", "MCP_URL"]] },
+  ),
+  defaults: defaultsSection,
+  providers: providerSection,
+  agents: agentSection,
+  skills: skillSection,
+  mcpServers: mcpServerSection,
 });
 
-/** How an agent behaves and who owns it, as a manifest says it. */
-export type BehaviourSource = Read<typeof behaviour>;
-/** One agent of a manifest. */
-export type AgentSource = Extract<ReturnType<typeof agent>, object>;
-/** One provider of a manifest. */
-export type ProviderSource = Extract<ReturnType<typeof provider>, object>;
-/** One MCP server of a manifest. */
-export type McpServerSource = Extract<ReturnType<typeof mcpServer>, object>;
 /** A manifest with the right keys and types; what was wrong is left out and stands in the problems. */
 export type ManifestSource = Extract<ReturnType<typeof manifest>, object>;
 
@@ -81,10 +58,12 @@ export function readManifest(root: ManifestNode | undefined, problems: ProblemLi
   return manifest(root, [], problems) ?? {};
 }
 
-function idRule(pattern: RegExp, what: string, length: number): (name: string) => string | undefined {
-  return (name) =>
-    pattern.test(name)
-      ? undefined
-      : `"${name.slice(0, 80)}" can't be ${what}: lower-case letters, digits and dashes, at most ${length}, ` +
-        "starting with a letter";
+/** The JSON Schema of a manifest, draft 2020-12: made of the same shapes as the reader. */
+export function manifestJsonSchema(): JsonSchema {
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "OpenHermit Mesh manifest",
+    description: "The fleet as a file: agents, and what they share.",
+    ...manifest.schema,
+  };
 }

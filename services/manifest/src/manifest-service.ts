@@ -1,20 +1,16 @@
-import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
-import { create } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { callerName, type Caller, type RecordChanges } from "@openhermit/caller";
 import type { Database } from "@openhermit/postgres";
-import { ErrorDetailSchema } from "@openhermit/protocol/common/v1/error";
-import {
-  ApplyManifestResponseSchema,
-  ChangeAction,
-  ManifestProblemsSchema,
-  ManifestService,
-  type ApplyManifestRequest,
-  type ApplyManifestResponse,
-} from "@openhermit/protocol/manifest/v1/manifest_service";
+import { ManifestService, type Manifest } from "@openhermit/protocol/manifest/v1/manifest_service";
 import type { Log } from "@openhermit/telemetry";
-import { applyManifest, type ManifestPorts } from "./apply.ts";
+import { applyManifest } from "./apply.ts";
+import { compareAgents } from "./compare.ts";
+import { detectDrift } from "./drift.ts";
+import { exportManifest } from "./export.ts";
+import { changeMessages, driftMessage, invalidManifest, requestedManifest } from "./manifest-messages.ts";
+import type { ManifestPorts } from "./manifest-ports.ts";
 import { createRuleCheck } from "./message-rules.ts";
-import type { Problem } from "./problem-list.ts";
+import { planManifest, type PlanResult } from "./plan.ts";
 
 /** What the service is made of. */
 export interface ManifestServiceOptions {
@@ -26,7 +22,7 @@ export interface ManifestServiceOptions {
   ports: ManifestPorts;
 }
 
-/** The manifest domain: it owns no rows, only the reading of manifests. */
+/** The manifest domain: it owns no rows, only the reading and writing of manifests. */
 export interface ManifestServiceParts {
   routes(router: ConnectRouter): void;
   close(): Promise<void>;
@@ -35,67 +31,56 @@ export interface ManifestServiceParts {
 /** Serves openhermit.manifest.v1.ManifestService. */
 export function createManifestService(options: ManifestServiceOptions): ManifestServiceParts {
   const { database, log, ports } = options;
-  const checkRules = createRuleCheck();
+  const parts = { database, ports, checkRules: createRuleCheck() };
+  const callOf = (manifest: Manifest, context: HandlerContext) => ({
+    manifest,
+    context,
+    caller: options.caller(context),
+  });
+  const planned = (manifest: Manifest, result: PlanResult) => {
+    if (result.kind === "invalid") throw invalidManifest(manifest, result.problems);
+    return { ...changeMessages(result.changes), planToken: result.token };
+  };
   return {
     routes: (router) => {
       router.service(ManifestService, {
+        planManifest: async ({ manifest, prune }, context) => {
+          const source = sent(manifest);
+          return planned(source, await planManifest(parts, callOf(source, context), prune));
+        },
         applyManifest: async (request, context) => {
-          const { manifest: text, baseDirectory, dryRun } = request;
-          const caller = options.caller(context);
-          const result = await applyManifest(database, ports, checkRules, {
-            text,
-            baseDirectory,
-            dryRun,
-            caller,
-            record: options.audit(context),
-            mayWrite: (resource, id) => ports.may(context, resource, "write", id),
-          });
-          if (result.kind === "invalid") throw invalidManifest(request, result.problems);
-          const response = encode(result.changes);
-          const fields = { caller: callerName(caller), file_name: request.fileName };
-          log.info({ ...fields, dry_run: dryRun, changes: response.changes.length }, "manifest applied");
+          const source = requestedManifest(request);
+          const call = callOf(source, context);
+          const { dryRun, prune, planToken } = request;
+          if (dryRun) return planned(source, await planManifest(parts, call, prune));
+          const record = options.audit(context);
+          const response = planned(source, await applyManifest(parts, { ...call, prune, planToken, record }));
+          const fields = { caller: callerName(call.caller), file_name: source.files[0]?.name ?? "" };
+          log.info({ ...fields, files: source.files.length, changes: response.changes.length }, "manifest applied");
           return response;
         },
+        detectDrift: async ({ manifest }, context) => {
+          const source = sent(manifest);
+          const result = await detectDrift(parts, callOf(source, context));
+          if (result.kind === "invalid") throw invalidManifest(source, result.problems);
+          return { drifts: result.drifts.map(driftMessage), unchangedCount: result.unchangedCount };
+        },
+        exportManifest: async ({ agentIds, skillPaths }, context) => {
+          const call = { context, caller: options.caller(context) };
+          const { text, skillIds, plainValueCount } = await exportManifest(parts, call, { agentIds, skillPaths });
+          return { manifest: text, skillIds, plainValueCount };
+        },
+        compareAgents: async ({ agentId, otherAgentId }, context) => ({
+          fields: await compareAgents(parts, options.caller(context), [agentId, otherAgentId]),
+        }),
       });
     },
     close: async () => {},
   };
 }
 
-type Applied = Extract<Awaited<ReturnType<typeof applyManifest>>, { kind: "applied" }>["changes"];
-
-function encode(applied: Applied): ApplyManifestResponse {
-  const changed = applied.filter(({ change }) => change.action !== "none");
-  return create(ApplyManifestResponseSchema, {
-    unchangedCount: applied.length - changed.length,
-    changes: changed.map(({ resourceType, change }) => ({
-      action: change.action === "create" ? ChangeAction.CREATE : ChangeAction.UPDATE,
-      resourceType,
-      resourceId: change.id,
-      fields: change.action === "create" ? [] : change.fields.map((field) => ({ ...field })),
-    })),
-  });
-}
-
-/** A ConnectError rather than a MeshError, since it carries the list of problems as a second detail. */
-function invalidManifest({ fileName }: ApplyManifestRequest, problems: readonly Problem[]): ConnectError {
-  const name = fileName === "" ? "the manifest" : fileName;
-  const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
-  const hint = "Mend what is listed and apply again; nothing was changed.";
-  return new ConnectError(`${name} has ${count}`, Code.InvalidArgument, undefined, [
-    { desc: ErrorDetailSchema, value: { reason: "MANIFEST_INVALID", hint, fields: { file_name: fileName } } },
-    {
-      desc: ManifestProblemsSchema,
-      value: {
-        problems: problems.map(({ at, path, message, hint: todo }) => ({
-          fileName,
-          line: at.line,
-          column: at.column,
-          path,
-          message,
-          hint: todo,
-        })),
-      },
-    },
-  ]);
+/** The rules of the contract have refused a request without it. */
+function sent(manifest: Manifest | undefined): Manifest {
+  if (manifest === undefined) throw new Error("the request has no manifest");
+  return manifest;
 }

@@ -11,3 +11,8 @@ export async function lockApply(tx: Queryable): Promise<void> {
     hint: "Look at what it changed, then apply again.",
   });
 }
+
+/** Makes the transaction see one moment. To be called before all else in it. */
+export async function takeSnapshot(tx: Queryable): Promise<void> {
+  await tx.query(sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`);
+}

@@ -1,6 +1,6 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { createValidator, type Validator, type Violation } from "@bufbuild/protovalidate";
-import type { ManifestPath } from "./manifest-document.ts";
+import type { ManifestPath } from "./manifest-node.ts";
 import type { ProblemList } from "./problem-list.ts";
 
 /** Message fields that group what a manifest writes at one level. */

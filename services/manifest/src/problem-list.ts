@@ -1,4 +1,5 @@
-import { locate, type ManifestDocument, type ManifestPath, type PathPart, type Position } from "./manifest-document.ts";
+import type { ManifestDocument } from "./manifest-document.ts";
+import { locate, type ManifestPath, type PathPart, type Position } from "./manifest-node.ts";
 
 /** One problem of a manifest, with its place. */
 export interface Problem {
@@ -15,37 +16,38 @@ const MAX_PROBLEMS = 100;
 
 /** Collects the problems of one manifest, each at its place. */
 export interface ProblemList {
-  add(path: ManifestPath, message: string, hint?: string, part?: PathPart): void;
+  /** A hint that takes a search is given as a function: it is asked only for what is told. */
+  add(path: ManifestPath, message: string, hint?: string | (() => string), part?: PathPart): void;
   /** Whether a problem stands at the path or within it. */
   touches(path: ManifestPath): boolean;
-  /** All problems in the order of the file; past 100 the last one says how many more there are. */
+  /** All problems in the order of the files; past 100 the last one says how many more there are. */
   sorted(): Problem[];
   readonly size: number;
 }
 
-/** A list that begins with what the reading of the file found. */
+/** A list that begins with what the reading of the files found. */
 export function createProblemList(document: ManifestDocument): ProblemList {
-  const problems: Problem[] = document.problems.map((problem) => ({ ...problem, path: pathText(problem.path) }));
+  const problems: (Omit<Problem, "hint"> & { hint: string | (() => string) })[] = [];
+  const touched = new Set<string>();
+  const push = (at: Position, path: ManifestPath, message: string, hint: string | (() => string)): void => {
+    problems.push({ at, path: pathText(path), message, hint });
+    for (let length = path.length; length > 0; length--) touched.add(JSON.stringify(path.slice(0, length)));
+  };
+  for (const { at, path, message, hint } of document.problems) push(at, path, message, hint);
   return {
-    add: (path, message, hint = "", part = "value") => {
-      problems.push({ at: locate(document.root, path, part), path: pathText(path), message, hint });
-    },
-    touches: (path) => {
-      const text = pathText(path);
-      return problems.some(
-        (problem) =>
-          problem.path === text || problem.path.startsWith(`${text}.`) || problem.path.startsWith(`${text}[`),
-      );
-    },
+    add: (path, message, hint = "", part = "value") => push(locate(document.root, path, part), path, message, hint),
+    touches: (path) => touched.has(JSON.stringify(path)),
     sorted: () => {
-      const all = problems.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column);
-      if (all.length <= MAX_PROBLEMS) return all;
+      const all = problems.toSorted(
+        ({ at: a }, { at: b }) => a.file - b.file || a.line - b.line || a.column - b.column,
+      );
+      const told = all
+        .slice(0, MAX_PROBLEMS)
+        .map(({ hint, ...problem }) => ({ ...problem, hint: typeof hint === "string" ? hint : hint() }));
+      const last = told.at(-1);
+      if (last === undefined || all.length <= MAX_PROBLEMS) return told;
       const rest = all.length - MAX_PROBLEMS;
-      const last = all[MAX_PROBLEMS - 1] as Problem;
-      return [
-        ...all.slice(0, MAX_PROBLEMS),
-        { at: last.at, path: "", message: `and ${rest} more`, hint: "mend these first" },
-      ];
+      return [...told, { at: last.at, path: "", message: `and ${rest} more`, hint: "mend these first" }];
     },
     get size() {
       return problems.length;
