@@ -151,6 +151,18 @@ test("a gateway that hangs is waited for so long and no longer", async () => {
   await hold(pdf);
 });
 
+test("a folder that is not trusted any more is fetched anew, also while somebody holds it", async () => {
+  const first = await hold(pdf);
+  rewrite(join(first.directory, "SKILL.md"), "something else");
+  expect((await hold(pdf)).files).toBe(first.files);
+  first.distrust();
+  (await hold(pdf, "two")).release();
+  expect(reads).toHaveLength(2);
+  expect(readFileSync(join(first.directory, "SKILL.md"), "utf8")).toContain("How to pdf.");
+  await cache.prune(new Set());
+  expect(readdirSync(directory)).toEqual([hexOf(pdf)]);
+});
+
 test("only what is neither named nor held is removed", async () => {
   const held = await hold(pdf);
   (await hold(csv)).release();

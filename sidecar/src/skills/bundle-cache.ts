@@ -22,6 +22,8 @@ export interface HeldBundle {
   readonly files: FileIndex;
   /** Lets go of it. Does nothing the second time. */
   release(): void;
+  /** The folder is not what the digest says: whoever asks next has it looked at, and fetched anew. */
+  distrust(): void;
 }
 
 /** Which bundle is needed, and for whom. */
@@ -65,6 +67,8 @@ interface Entry {
 export function createBundleCache(options: BundleCacheOptions): BundleCache {
   const { directory, readBundle, log, fetchMs = FETCH_MS } = options;
   const entries = new Map<string, Entry>();
+  /** How many hold a digest, also by an entry that is not trusted any more. */
+  const held = new Map<string, number>();
   /** Who works on the folder of a digest: one at a time. */
   const busy = new Map<string, Promise<unknown>>();
 
@@ -96,6 +100,7 @@ export function createBundleCache(options: BundleCacheOptions): BundleCache {
       signal.throwIfAborted();
       throw limit.aborted ? new Error(`the gateway did not send them within ${fetchMs / 1000} s`) : error;
     }
+    signal.throwIfAborted();
     const files = unpackBundle(data, digest);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     await writeBundle(folder, files);
@@ -117,24 +122,31 @@ export function createBundleCache(options: BundleCacheOptions): BundleCache {
 
   return {
     async hold(request, signal) {
+      signal.throwIfAborted();
       const { digest, skill } = request;
       const entry = open(request);
       entry.holders += 1;
-      let held = true;
-      const release = (): void => {
-        if (!held) return;
-        held = false;
-        entry.holders -= 1;
-        if (entry.holders > 0) return;
-        // Whoever asks next looks at the disk anew.
+      held.set(digest, (held.get(digest) ?? 0) + 1);
+      let released = false;
+      const distrust = (): void => {
         if (entries.get(digest) === entry) entries.delete(digest);
+      };
+      const release = (): void => {
+        if (released) return;
+        released = true;
+        entry.holders -= 1;
+        const left = (held.get(digest) ?? 1) - 1;
+        if (left === 0) held.delete(digest);
+        else held.set(digest, left);
+        if (entry.holders > 0) return;
+        distrust();
         entry.abandon.abort(new Error("nobody waits for the skill any more"));
       };
       try {
-        return { digest, directory: folderOf(digest), files: await orAborted(entry.files, signal), release };
+        return { digest, directory: folderOf(digest), files: await orAborted(entry.files, signal), release, distrust };
       } catch (error) {
         // A failure is not kept for those who come next.
-        if (entries.get(digest) === entry && !signal.aborted) entries.delete(digest);
+        if (!signal.aborted) distrust();
         release();
         signal.throwIfAborted();
         throw unavailable(
@@ -153,7 +165,7 @@ export function createBundleCache(options: BundleCacheOptions): BundleCache {
         for (const name of await readdir(directory)) {
           const digest = `sha256:${HEX.test(name) ? name : (LEFT_OVER.exec(name)?.[1] ?? "")}`;
           const isUsed = named.has(digest) && HEX.test(name);
-          if (digest === "sha256:" || isUsed || entries.has(digest) || busy.has(digest)) continue;
+          if (digest === "sha256:" || isUsed || held.has(digest) || busy.has(digest)) continue;
           await inTurn(digest, () => remove(directory, name));
           log.info({ digest }, "skill that nobody uses removed");
         }

@@ -27,12 +27,14 @@ const csv = testSkill("csv");
 let home: TemporaryDirectory;
 let workspace: string;
 let mounts: string;
+let distrusted: string[];
 
 beforeEach(async () => {
   home = await temporaryDirectory();
   workspace = join(home.path, "workspace");
   mounts = join(workspace, ".agents", "skills");
   mkdirSync(workspace);
+  distrusted = [];
 });
 afterEach(() => removeBundle(home.path));
 
@@ -40,7 +42,10 @@ afterEach(() => removeBundle(home.path));
 async function held({ id, digest, files }: TestSkill): Promise<MountedSkill> {
   const directory = join(home.path, digest.replace(":", "-"));
   if (!existsSync(directory)) await writeBundle(directory, files);
-  return { id, bundle: { digest, directory, files: indexOf(files), release: () => undefined } };
+  return {
+    id,
+    bundle: { digest, directory, files: indexOf(files), release: () => undefined, distrust: () => distrusted.push(id) },
+  };
 }
 const mount = async (...skills: TestSkill[]) => mountSkills(workspace, await Promise.all(skills.map(held)));
 const names = (): string[] => readdirSync(mounts).toSorted();
@@ -216,6 +221,7 @@ test("a cache that was changed is not mounted", async () => {
   const skill = await held(pdf);
   chmodSync(join(skill.bundle.directory, "SKILL.md"), 0o644);
   await expect(mountSkills(workspace, [skill])).rejects.toMatchObject(refused(/were changed/));
+  expect(distrusted).toEqual(["pdf"]);
 });
 
 const UUID = "01234567-89ab-cdef-0123-456789abcdef";

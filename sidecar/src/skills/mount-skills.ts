@@ -68,6 +68,7 @@ async function replace(directory: string, skills: readonly MountedSkill[]): Prom
     for (const { id, bundle } of skills) {
       const files = await readFolder(bundle.directory);
       if (files === undefined || packBundle(files).digest !== bundle.digest) {
+        bundle.distrust();
         throw notMounted(id, "its files in the sidecar's home were changed; they are fetched anew");
       }
       const stage = aside(id);
