@@ -12,6 +12,7 @@ import { testDatabase, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeFleet, type Fleet } from "../test/fleet-harness.ts";
 import { EVERYTHING } from "../test/test-people.ts";
+import { FLEET_CHANNEL } from "./fleet-channel.ts";
 import { fleetMigrations } from "./index.ts";
 
 let store: TestDatabase;
@@ -98,6 +99,13 @@ describe("defaults", () => {
 
   it("are announced: each gateway compiles its snapshots anew and knows who starts what", async () => {
     await add("one", { model: "offline/echo" });
+    const announced: string[] = [];
+    const { promise: subscribed, resolve: isSubscribed } = Promise.withResolvers<void>();
+    const subscription = store.database.listen(FLEET_CHANNEL, (payload) => announced.push(payload), isSubscribed);
+    await subscribed;
+    // The built-in providers are announced too; the other gateway finds them stored.
+    fleet.fleet.start();
+    await waitFor(() => announced.includes("providers"), { what: "the built-in providers" });
     const other = makeFleet({ database: store.database });
     const heard: unknown[] = [];
     other.fleet.onChanged((agentIds) => heard.push(agentIds));
@@ -106,7 +114,7 @@ describe("defaults", () => {
     heard.length = 0;
     await put({ launcher: Launcher.EXTERNAL });
     await waitFor(() => heard.length > 0, { what: "the announcement" });
-    expect(heard).toEqual(["all"]);
+    expect([heard, announced.at(-1)]).toEqual([["all"], "defaults"]);
     await other.fleet.mayJoinExternally(["one"], EVERYTHING);
     await expect(fleet.client.restartAgent({ agentId: "one" })).rejects.toThrow("AGENT_LAUNCHED_EXTERNALLY");
     expect((await fleet.agent("one")).status?.sidecarId).toBe("");
@@ -114,6 +122,7 @@ describe("defaults", () => {
     await expect(other.fleet.mayJoinExternally(["one"], EVERYTHING)).rejects.toMatchObject({
       reason: "AGENT_LAUNCHED_BY_GATEWAY",
     });
+    subscription.close();
     await other.fleet.close();
   });
 
