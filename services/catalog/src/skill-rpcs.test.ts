@@ -152,12 +152,12 @@ describe("PutSkill", () => {
     expect(await said(putSkill(ann, "mine", ["*"]))).toContain("RIGHT_MISSING");
     expect(await said(putSkill(ann, "mine", ["three"]))).toContain("AGENT_NOT_FOUND");
     for (const call of [
-      ann.getSkill({ skillId: "theirs" }),
-      ann.getBundle({ skillId: "theirs" }),
-      ann.deleteSkill({ skillId: "theirs" }),
-      putSkill(ann, "theirs", ["one"]),
+      () => ann.getSkill({ skillId: "theirs" }),
+      () => ann.getBundle({ skillId: "theirs" }),
+      () => ann.deleteSkill({ skillId: "theirs" }),
+      () => putSkill(ann, "theirs", ["one"]),
     ]) {
-      expect(await said(call)).toContain('SKILL_NOT_FOUND skill "theirs"');
+      expect(await said(call())).toContain('SKILL_NOT_FOUND skill "theirs"');
     }
     expect((await ann.listSkills({})).skills.map(({ id, agents }) => [id, agents])).toEqual([
       ["mine", ["one"]],
