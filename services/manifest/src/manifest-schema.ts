@@ -65,5 +65,6 @@ export function manifestJsonSchema(): JsonSchema {
     title: "OpenHermit Mesh manifest",
     description: "The fleet as a file: agents, and what they share.",
     ...manifest.schema,
+    type: "object",
   };
 }

@@ -114,7 +114,11 @@ const mcpServer = objectOf({
   args: described(
     listOf(word),
     "Its arguments. One that begins with ./ or ../ is a path from this file; `$./` stands for a literal `./`.",
-    { maxItems: 256, examples: [["-y", "@modelcontextprotocol/server-everything", "stdio"]] },
+    {
+      items: { ...word.schema, maxLength: 8192 },
+      maxItems: 256,
+      examples: [["-y", "@modelcontextprotocol/server-everything", "stdio"]],
+    },
   ),
   env: described(
     mapOf(word),
