@@ -70,7 +70,9 @@ export async function readManifestSource(
 
 function labelOf(path: string): string {
   if (path === "-") return "stdin";
-  return isFolder(path) ? `${shortPath(path)}/` : shortPath(path);
+  const short = shortPath(path);
+  if (short === ".") return "this folder";
+  return isFolder(path) ? `${short}/` : short;
 }
 
 function addFile(files: Map<string, ManifestText>, path: string): void {
@@ -111,14 +113,14 @@ async function readStdin(stdin: Readable): Promise<ManifestText> {
   for await (const chunk of stdin as AsyncIterable<Buffer | string>) {
     const bytes = Buffer.from(chunk);
     size += bytes.length;
-    if (size > MAX_FILE_BYTES) throw tooLong("stdin", size);
+    if (size > MAX_FILE_BYTES) throw tooLong("stdin");
     chunks.push(bytes);
   }
   return { name: "stdin", text: textOf("stdin", Buffer.concat(chunks)), baseDirectory: process.cwd() };
 }
 
 function textOf(name: string, bytes: Buffer): string {
-  if (bytes.length > MAX_FILE_BYTES) throw tooLong(name, bytes.length);
+  if (bytes.length > MAX_FILE_BYTES) throw tooLong(name);
   if (!isUtf8(bytes))
     throw new CliError(`the manifest ${name} is not text`, { why: "its bytes are no UTF-8", next: "save it as UTF-8" });
   // The contract takes no empty text; a line end says as little, and the gateway tells what is missing.
@@ -171,8 +173,9 @@ function unreadable(path: string, error: unknown): CliError {
   });
 }
 
-const tooLong = (path: string, bytes: number): CliError =>
-  new CliError(`the manifest ${path} is too long: ${mebibytes(bytes)}`, {
+/** `bytes`: how long, where it is known; not more of a stream is read than it takes to see that it is too much. */
+const tooLong = (path: string, bytes?: number): CliError =>
+  new CliError(`the manifest ${path} is too long${bytes === undefined ? "" : `: ${mebibytes(bytes)}`}`, {
     why: "at most 1 MiB a file",
     next: "split it: several files are read as one, and -f takes a folder too",
   });
