@@ -24,7 +24,7 @@ let running: TestSidecar[] = [];
 beforeEach(async () => {
   home = await temporaryDirectory();
   gateway = await startTestGateway();
-  for (const { digest, data } of [pdf, pdf2, csv]) gateway.bundles.set(digest, data);
+  for (const { digest, data } of [pdf, pdf2, csv]) gateway.bundles.stored.set(digest, data);
 });
 afterEach(async () => {
   for (const { sidecar } of running) await sidecar.stop(0);
@@ -74,7 +74,7 @@ test("skills reach the next turn, two agents fetch each once, and what nobody na
   await start();
   await answered("applied 1");
   await answered("applied 1", "two");
-  expect(gateway.bundleReads.toSorted()).toEqual([csv.digest, pdf.digest].toSorted());
+  expect(gateway.bundles.reads.toSorted()).toEqual([csv.digest, pdf.digest].toSorted());
   expect(await say('use skill with {"name":"pdf"}')).toContain("How to pdf.");
   expect(readFileSync(mounted("two", "pdf", "SKILL.md"), "utf8")).toContain("How to pdf.");
 
@@ -103,8 +103,8 @@ test.each<["wrong" | "short" | "gone", string]>([
     gateway.script.snapshots = [snapshotWith(1n, [csv])];
     await start();
     await answered("applied 1");
-    if (mode === "gone") gateway.bundles.delete(pdf.digest);
-    else gateway.script.bundles = mode;
+    if (mode === "gone") gateway.bundles.stored.delete(pdf.digest);
+    else gateway.bundles.mode = mode;
     gateway.script.snapshots = [snapshotWith(2n, [csv, pdf])];
     send(2n, [csv, pdf]);
     await answered(answer);
@@ -112,8 +112,8 @@ test.each<["wrong" | "short" | "gone", string]>([
     expect(existsSync(mounted("one", "pdf"))).toBe(false);
     expect(answers()).not.toContain("applied 2");
 
-    gateway.script.bundles = "whole";
-    gateway.bundles.set(pdf.digest, pdf.data);
+    gateway.bundles.mode = "whole";
+    gateway.bundles.stored.set(pdf.digest, pdf.data);
     await answered("applied 2");
     expect(await say("use skill to say pdf")).toContain("How to pdf.");
   },
@@ -121,11 +121,11 @@ test.each<["wrong" | "short" | "gone", string]>([
 
 test("a connection that is cut in the middle of a bundle delays it, and no more", async () => {
   gateway.script.snapshots = [snapshotWith(1n, [pdf])];
-  gateway.script.bundles = "cut";
+  gateway.bundles.mode = "cut";
   await start();
   await answered("applied 1");
   expect(gateway.hellos.length).toBeGreaterThan(1);
-  expect(gateway.bundleReads.length).toBeGreaterThan(1);
+  expect(gateway.bundles.reads.length).toBeGreaterThan(1);
   expect(await say("use skill to say pdf")).toContain("How to pdf.");
 });
 
@@ -133,7 +133,7 @@ test("after a new attach the gateway is told what is in force, besides what is r
   gateway.script.snapshots = [snapshotWith(1n, [csv])];
   await start();
   await answered("applied 1");
-  gateway.bundles.delete(pdf.digest);
+  gateway.bundles.stored.delete(pdf.digest);
   gateway.script.snapshots = [snapshotWith(2n, [pdf])];
   gateway.cut();
   await waitFor(() => gateway.hellos.length === 2, { what: "the next attach" });
@@ -149,9 +149,9 @@ test("a newer snapshot does not wait for the files of an older one", async () =>
   gateway.script.snapshots = [snapshotWith(1n, [csv])];
   await start();
   await answered("applied 1");
-  gateway.script.bundles = "never";
+  gateway.bundles.mode = "never";
   send(2n, [csv, pdf]);
-  await waitFor(() => gateway.bundleReads.includes(pdf.digest), { what: "the fetch" });
+  await waitFor(() => gateway.bundles.reads.includes(pdf.digest), { what: "the fetch" });
   send(3n, [csv]);
   await answered("applied 3");
   expect(answers()).toEqual(["applied 1", "applied 3"]);
@@ -189,7 +189,7 @@ test("a start without a gateway has the skills of the ledger, and repairs what w
   await gateway.start();
   await waitFor(() => gateway.attached, { what: "the link" });
   expect(await say("use skill to say csv")).toContain("How to csv.");
-  expect(gateway.bundleReads).toHaveLength(2);
+  expect(gateway.bundles.reads).toHaveLength(2);
 });
 
 test("a kill -9 at any moment leaves what the next start repairs", { timeout: 120_000 }, async () => {
@@ -201,15 +201,15 @@ test("a kill -9 at any moment leaves what the next start repairs", { timeout: 12
       ),
     }),
   );
-  for (const { digest, data } of versions) gateway.bundles.set(digest, data);
+  for (const { digest, data } of versions) gateway.bundles.stored.set(digest, data);
   let spawned: SpawnedSidecar | undefined;
   for (const [index, version] of versions.entries()) {
     gateway.script.snapshots = [snapshotWith(BigInt(index + 1), [version, csv])];
-    const reads = gateway.bundleReads.length;
+    const reads = gateway.bundles.reads.length;
     spawned = spawnSidecar(gateway, home.path, { join: index === 0 });
     if (index === versions.length - 1) break;
     // Somewhere in the fetching, the writing, the mounting.
-    await waitFor(() => gateway.bundleReads.length > reads, { what: "a fetch", deadlineMs: 30_000 });
+    await waitFor(() => gateway.bundles.reads.length > reads, { what: "a fetch", deadlineMs: 30_000 });
     const until = performance.now() + index * 12;
     await waitFor(() => performance.now() > until, { what: "a moment" });
     await spawned.end("SIGKILL");

@@ -34,8 +34,7 @@ export async function writeBundle(directory: string, files: readonly BundleFile[
     await removeBundle(beside);
     throw error;
   }
-  await using handle = await open(parent, "r");
-  await handle.sync();
+  await withHandle(await open(parent, "r"), (handle) => handle.sync());
 }
 
 /** Removes a folder that writeBundle made, or whatever else is there; a symbolic link goes, what it points at stays. Nothing there is fine. */
@@ -47,19 +46,26 @@ export async function removeBundle(directory: string): Promise<void> {
 }
 
 async function writeFile(path: string, { content, executable }: BundleFile): Promise<void> {
-  await using handle = await open(path, "wx", 0o600);
-  await handle.writeFile(content);
-  await finish(handle, executable ? EXECUTABLE_MODE : FILE_MODE);
+  await withHandle(await open(path, "wx", 0o600), async (handle) => {
+    await handle.writeFile(content);
+    await handle.chmod(executable ? EXECUTABLE_MODE : FILE_MODE);
+    await handle.sync();
+  });
 }
 
 async function seal(path: string): Promise<void> {
-  await using handle = await open(path, "r");
-  await finish(handle, DIRECTORY_MODE);
+  await withHandle(await open(path, "r"), async (handle) => {
+    await handle.chmod(DIRECTORY_MODE);
+    await handle.sync();
+  });
 }
 
-async function finish(handle: FileHandle, mode: number): Promise<void> {
-  await handle.chmod(mode);
-  await handle.sync();
+async function withHandle(handle: FileHandle, work: (handle: FileHandle) => Promise<void>): Promise<void> {
+  try {
+    await work(handle);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** Makes a tree of folders writable by its owner, so that it can be removed. */

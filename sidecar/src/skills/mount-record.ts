@@ -1,5 +1,5 @@
 import { constants, existsSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { open, rename, rm, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 
@@ -11,6 +11,8 @@ export const SKILLS_FOLDER = join(".agents", "skills");
 
 const MOUNT_RECORD = ".mounted.json";
 
+/** A link is not followed, and a pipe not waited for. */
+const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const MAX_BYTES = 1024 * 1024;
 const ID = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 
@@ -25,19 +27,27 @@ export function hasMountRecord(workspace: string): boolean {
  */
 export async function readMountRecord(directory: string): Promise<Map<string, string>> {
   try {
-    await using handle = await open(join(directory, MOUNT_RECORD), constants.O_RDONLY | constants.O_NOFOLLOW);
-    if ((await handle.stat()).size > MAX_BYTES) return new Map();
-    const content: unknown = JSON.parse(await handle.readFile("utf8"));
-    if (typeof content !== "object" || content === null) return new Map();
-    return new Map(
-      Object.entries(content).filter((entry): entry is [string, string] => {
-        const [id, digest] = entry;
-        return id.length <= 64 && ID.test(id) && typeof digest === "string";
-      }),
-    );
+    const handle = await open(join(directory, MOUNT_RECORD), READ);
+    try {
+      const stats = await handle.stat();
+      return stats.isFile() && stats.size <= MAX_BYTES ? entriesOf(await handle.readFile("utf8")) : new Map();
+    } finally {
+      await handle.close();
+    }
   } catch {
     return new Map();
   }
+}
+
+function entriesOf(text: string): Map<string, string> {
+  const content: unknown = JSON.parse(text);
+  if (typeof content !== "object" || content === null) return new Map();
+  return new Map(
+    Object.entries(content).filter((entry): entry is [string, string] => {
+      const [id, digest] = entry;
+      return id.length <= 64 && ID.test(id) && typeof digest === "string";
+    }),
+  );
 }
 
 /** Replaces the record, whole or not at all; an empty one is removed. */
@@ -46,11 +56,11 @@ export async function writeMountRecord(directory: string, record: MountRecord): 
   if (record.size === 0) return rm(path, { force: true });
   const beside = `${path}.${randomUUID()}`;
   try {
-    {
-      await using handle = await open(beside, "wx", 0o600);
-      await handle.writeFile(`${JSON.stringify(Object.fromEntries(record), undefined, 2)}\n`);
-      await handle.sync();
-    }
+    await writeFile(beside, `${JSON.stringify(Object.fromEntries(record), undefined, 2)}\n`, {
+      flag: "wx",
+      mode: 0o600,
+      flush: true,
+    });
     await rename(beside, path);
   } catch (error) {
     await rm(beside, { force: true });

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -172,6 +173,10 @@ describe("a mount that was tampered with is repaired, and the others are left", 
     ],
     ["all of it gone", () => removeBundle(join(mounts, "pdf"))],
     ["the record gone", () => rmSync(join(mounts, ".mounted.json"))],
+    [
+      "a pipe in place of the record",
+      () => (rmSync(join(mounts, ".mounted.json")), execFileSync("mkfifo", [join(mounts, ".mounted.json")]), undefined),
+    ],
     ["the record no JSON", () => writeFileSync(join(mounts, ".mounted.json"), "{")],
   ])("%s", async (_what, tamper) => {
     await mount(pdf, csv);

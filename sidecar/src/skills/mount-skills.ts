@@ -33,6 +33,7 @@ export async function mountSkills(workspace: string, skills: readonly MountedSki
     throw notMounted(first.id, `"${SKILLS_FOLDER}" is a link, or not a folder`);
   }
   let working = first?.id ?? "";
+  let doing = "placed in";
   try {
     await mkdir(directory, { recursive: true });
     const record = await readMountRecord(directory);
@@ -51,12 +52,16 @@ export async function mountSkills(workspace: string, skills: readonly MountedSki
     // Known as ours before they are there: what a kill leaves half is repaired, and not taken for the user's.
     if (isDifferent(record, wanted)) await writeMountRecord(directory, new Map([...record, ...wanted]));
     await replace(directory, stale);
-    for (const id of gone) await removeBundle(join(directory, id));
+    doing = "taken out of";
+    for (const id of gone) {
+      working = id;
+      await removeBundle(join(directory, id));
+    }
     if (gone.length > 0) await writeMountRecord(directory, wanted);
     if (skills.length === 0) await removeEmptyFolders(workspace);
   } catch (error) {
     if (error instanceof MeshError) throw error;
-    throw notMounted(working, toError(error).message, error);
+    throw notMounted(working, toError(error).message, doing, error);
   }
 }
 
@@ -127,10 +132,10 @@ function ignoreMissing(error: unknown): undefined {
   if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
 }
 
-function notMounted(skill: string, why: string, cause?: unknown): MeshError {
+function notMounted(skill: string, why: string, doing = "placed in", cause?: unknown): MeshError {
   return failedPrecondition(
     "SKILL_NOT_MOUNTED",
-    `the skill "${skill}" can't be placed in the agent's workspace: ${why}`,
+    `the skill "${skill}" can't be ${doing} the agent's workspace: ${why}`,
     {
       hint: "Move what is in its way; it is tried again by itself.",
       fields: { skill },

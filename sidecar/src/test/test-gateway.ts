@@ -2,7 +2,7 @@ import { randomUUID, verify, createPublicKey } from "node:crypto";
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo } from "node:net";
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampNow } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -18,8 +18,6 @@ import {
   type Hello,
   type PublishRequest,
   type PublishResponse,
-  type ReadBundleRequest,
-  type ReadBundleResponseSchema,
   type RunTurn,
 } from "@openhermit/protocol/mesh/v1/link_service";
 import type { Ephemeral, OutboxEntry, TurnChange } from "@openhermit/protocol/mesh/v1/outbox";
@@ -28,6 +26,7 @@ import { ProviderKind } from "@openhermit/protocol/fleet/v1/agent";
 import { TurnState, type TranscriptEntry } from "@openhermit/protocol/sessions/v1/session";
 
 import { createMessageQueue, type MessageQueue } from "../link/message-queue.ts";
+import { createTestBundles, type TestBundles } from "./test-bundles.ts";
 
 type Said = Exclude<AttachRequest["message"], { case: undefined }>;
 
@@ -49,13 +48,9 @@ export interface TestGateway {
     heartbeatMs: number;
     /** Transcript requests are answered while true. */
     answerTranscripts: boolean;
-    /** How bundles are sent: whole; never; with one byte changed; the first part alone; the first part, then all is cut, once. */
-    bundles: "whole" | "never" | "wrong" | "short" | "cut";
   };
-  /** The bundles that every agent has, by digest. */
-  readonly bundles: Map<string, Uint8Array>;
-  /** The digests that were asked for, in order. */
-  readonly bundleReads: string[];
+  /** What it has of skills, and how it sends that. */
+  readonly bundles: TestBundles;
   /** The stored outbox: each sequence once, without gaps. */
   readonly entries: OutboxEntry[];
   readonly ephemerals: Ephemeral[];
@@ -118,10 +113,7 @@ export async function startTestGateway(): Promise<TestGateway> {
     lifetimeMs: 300_000,
     heartbeatMs: 500,
     answerTranscripts: true,
-    bundles: "whole",
   };
-  const bundles = new Map<string, Uint8Array>();
-  const bundleReads: string[] = [];
   const entries: OutboxEntry[] = [];
   const ephemerals: Ephemeral[] = [];
   const said: Said[] = [];
@@ -271,32 +263,6 @@ export async function startTestGateway(): Promise<TestGateway> {
     }
   }
 
-  async function* readBundle(
-    { digest }: ReadBundleRequest,
-    context: HandlerContext,
-  ): AsyncIterable<MessageInitShape<typeof ReadBundleResponseSchema>> {
-    authenticate(context);
-    bundleReads.push(digest);
-    const mode = script.bundles;
-    const data = bundles.get(digest);
-    if (mode === "never") {
-      await new Promise((resolve) => context.signal.addEventListener("abort", resolve, { once: true }));
-      return;
-    }
-    if (data === undefined) throw new ConnectError("no agent of the sidecar has this bundle", Code.NotFound);
-    const sent = Uint8Array.from(data);
-    if (mode === "wrong") sent[sent.length - 1] = (sent[sent.length - 1] ?? 0) ^ 1;
-    // Small parts, so that there is more than one.
-    for (let from = 0; from < sent.length; from += 64) {
-      yield { data: sent.subarray(from, from + 64) };
-      if (mode === "short") return;
-      if (mode === "cut") {
-        script.bundles = "whole";
-        cut();
-      }
-    }
-  }
-
   const routes = (router: ConnectRouter): void => {
     router.service(EnrollmentService, {
       getNonce() {
@@ -320,7 +286,7 @@ export async function startTestGateway(): Promise<TestGateway> {
         return { accessToken, lifetime: durationFromMs(script.lifetimeMs) };
       },
     });
-    router.service(LinkService, { attach, publish, readBundle });
+    router.service(LinkService, { attach, publish, readBundle: bundles.readBundle });
   };
 
   const start = async (): Promise<void> => {
@@ -342,6 +308,8 @@ export async function startTestGateway(): Promise<TestGateway> {
     down = undefined;
   };
 
+  const bundles = createTestBundles({ authenticate, cut });
+
   await start();
   return {
     url: `http://127.0.0.1:${port}`,
@@ -354,7 +322,6 @@ export async function startTestGateway(): Promise<TestGateway> {
     batches,
     transcripts,
     bundles,
-    bundleReads,
     get epoch() {
       return epoch;
     },
