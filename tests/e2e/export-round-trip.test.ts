@@ -125,8 +125,12 @@ const assigned = fc
       .uniqueArray(fc.constantFrom(...AGENT_IDS), { maxLength: 2 })
       .map((disabled) => ({ agents, disabledAgents: disabled.filter((id) => !agents.includes(id)) })),
   );
-const values = (keys: readonly string[]): fc.Arbitrary<Record<string, string>> =>
-  fc.dictionary(fc.constantFrom(...keys), oddLine, { maxKeys: 3 });
+/** Of an environment or headers: `${` begins nothing there but a secret's name. */
+const valueWithSecrets = fc.oneof(
+  oddLine.map((text) => text.replaceAll("${", "$(")),
+  fc.constantFrom("${secret.A_KEY}", "a ${secret.A_KEY} $ b$${secret.B_TOKEN}", "$$"),
+);
+const environment = fc.dictionary(fc.constantFrom("REGION", "A_TOKEN", "EMPTY"), valueWithSecrets, { maxKeys: 3 });
 
 const server = (id: string): fc.Arbitrary<Fleet["servers"][number]> =>
   fc
@@ -138,7 +142,7 @@ const server = (id: string): fc.Arbitrary<Fleet["servers"][number]> =>
           value: fc.record({
             command: fc.constantFrom("node", "/usr/bin/node", "/opt/with space/run"),
             args: fc.array(oddLine, { maxLength: 4 }),
-            env: values(["REGION", "A_TOKEN", "EMPTY"]),
+            env: environment,
           }),
         }),
         fc.record({

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { AgentState } from "@openhermit/protocol/fleet/v1/agent";
+import { SkillService } from "@openhermit/protocol/catalog/v1/skill_service";
+import { AgentState, type Agent } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { HealthService } from "@openhermit/protocol/health/v1/health_service";
@@ -100,6 +101,42 @@ test("a network that swallows everything while it runs: calls fail fast, sidecar
   expect(after.turn.state).toBe(TurnState.SUCCEEDED);
   expect((await gateway.client(FleetService).listAgents({})).agents.map(({ status }) => status?.pid)).toEqual(pids);
 }, 60_000);
+
+test("a skill that can't be fetched since the database is away arrives by itself when it is back", async () => {
+  const skills = gateway.client(SkillService);
+  const content = Buffer.from("---\nname: patience\ndescription: How to wait.\n---\nARRIVED\n");
+  const { digest } = await skills.putBundle({ bundle: { files: [{ path: "SKILL.md", content }] } });
+  const agents = async () => (await gateway.client(FleetService).listAgents({})).agents;
+  const pids = (await agents()).map(({ status }) => status?.pid ?? 0);
+  const behind = ({ status }: Agent): boolean => (status?.appliedGeneration ?? 0n) < (status?.desiredGeneration ?? 0n);
+  // The sidecars are asked to fetch it before the outage, and come to it in the middle of it.
+  for (const pid of pids) process.kill(pid, "SIGSTOP");
+  try {
+    await skills.putSkill({ skill: { id: "patience", digest, agents: ["*"] } });
+    await waitFor(async () => (await agents()).every(behind), { what: "the snapshots with the skill" });
+    await port.disconnect();
+    await expectDown();
+  } finally {
+    for (const pid of pids) process.kill(pid, "SIGCONT");
+  }
+  const refused = (agent: string): boolean =>
+    gateway
+      .log()
+      .split("\n")
+      .some(
+        (line) => line.includes("/ReadBundle") && line.includes(`sidecar:${agent}`) && line.includes("unavailable"),
+      );
+  for (const agent of ["one", "two"]) await waitFor(() => refused(agent), { what: `${agent} to ask in vain` });
+  const READ = 'use skill with {"name":"patience"}';
+  await port.connect();
+  for (const agent of ["one", "two"]) {
+    await waitFor(
+      async () => (await send(gateway.client(SessionService), agent, READ)).turn.answer.includes("ARRIVED"),
+      { deadlineMs: 30_000, what: `the skill to be with ${agent}` },
+    );
+  }
+  expect((await agents()).map(({ status }) => status?.pid)).toEqual(pids);
+}, 90_000);
 
 test("an outage in mid-turn and a gateway that starts into it: everything is there when it ends", async () => {
   const sessions = gateway.client(SessionService);

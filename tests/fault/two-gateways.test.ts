@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { ActivityService } from "@openhermit/protocol/activity/v1/activity_service";
+import { CatalogService } from "@openhermit/protocol/catalog/v1/catalog_service";
 import { AgentState } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { ManifestService } from "@openhermit/protocol/manifest/v1/manifest_service";
@@ -14,6 +15,7 @@ import { scriptedManifest } from "../fixture/scripted-manifest.ts";
 import { send } from "../fixture/send.ts";
 
 const AGENTS = ["one", "two", "three"];
+const WITHIN = { timeoutMs: 30_000 };
 
 let model: ScriptedModel;
 let database: TestDatabase;
@@ -151,6 +153,33 @@ test("a running turn is watched, repeated and cancelled through either gateway",
     await waitFor(() => request.state === "client-closed", { deadlineMs: 5000, what: "the model connection to close" });
     expect((request.endedAt ?? Infinity) - asked).toBeLessThan(1500);
     expect((await seen).turn.state).toBe(TurnState.CANCELLED);
+  }
+}, 60_000);
+
+test("a server enabled for all through either gateway reaches every agent, whichever gateway it is attached to", async () => {
+  const toolsOf = async (agent: string): Promise<string> => {
+    expect((await send(gateways[0].client(SessionService), agent, "hello")).turn.state).toBe(TurnState.SUCCEEDED);
+    return JSON.stringify(model.requests.at(-1)?.body.tools ?? []);
+  };
+  const applied = async (gateway: GatewayProcess): Promise<void> => {
+    for await (const { totalCount, appliedCount } of gateway.client(FleetService).watchApplied({}, WITHIN)) {
+      expect(totalCount).toBe(AGENTS.length);
+      if (appliedCount === totalCount) return;
+    }
+    throw new Error("the stream ended before all agents had applied it");
+  };
+  const change = { mcpServerId: "everything", agentId: "*" };
+  for (const [writer, reader] of [gateways, gateways.toReversed()] as [GatewayProcess, GatewayProcess][]) {
+    await writer.client(CatalogService).disableMcpServer(change);
+    await applied(writer);
+    for (const agent of AGENTS) expect(await toolsOf(agent)).not.toContain("everything__");
+    await writer.client(CatalogService).enableMcpServer(change);
+    // Also who did not make the change knows what the newest configuration is, and who has it.
+    await applied(writer);
+    await applied(reader);
+    for (const agent of AGENTS) {
+      await waitFor(async () => (await toolsOf(agent)).includes("everything__echo"), { what: `the tools of ${agent}` });
+    }
   }
 }, 60_000);
 
