@@ -8,6 +8,7 @@ import {
   checkRefused,
   compileForCaller,
   makePlan,
+  takenBy,
   type ManifestCall,
   type ManifestParts,
   type PlannedChange,
@@ -35,9 +36,10 @@ export async function applyManifest(
   const document = readManifestDocument(manifest);
   const result = await database.transaction(async (tx): Promise<PlanResult> => {
     await lockApply(tx);
-    const compiled = await compileForCaller(tx, ports, checkRules, { document, manifest, caller, prune });
-    if (compiled.kind === "invalid") return compiled;
     const options = applyOptions(ports, { context, caller, prune, record });
+    const takes = takenBy(options);
+    const compiled = await compileForCaller(tx, ports, checkRules, { document, manifest, caller, takes });
+    if (compiled.kind === "invalid") return compiled;
     const { wanted } = compiled;
     const plan = planToken === "" ? undefined : await makePlan(tx, ports, wanted, options);
     if (plan !== undefined && plan.token !== planToken) throw planStale();

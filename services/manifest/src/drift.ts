@@ -3,6 +3,7 @@ import { readManifestDocument } from "./manifest-document.ts";
 import type { ApplyOptions, FieldDifference, LastChange, ResourceChange } from "./manifest-ports.ts";
 import {
   compileForCaller,
+  NOTHING,
   planOrder,
   type ManifestCall,
   type ManifestParts,
@@ -41,12 +42,13 @@ export async function detectDrift(
 ): Promise<DriftResult> {
   const document = readManifestDocument(manifest);
   return inSnapshot(database, async (tx): Promise<DriftResult> => {
-    // Nothing is deleted: what is only in the fleet may be referred to.
-    const compiled = await compileForCaller(tx, ports, checkRules, { document, manifest, caller, prune: false });
+    // What is only in the fleet may be referred to.
+    const compiled = await compileForCaller(tx, ports, checkRules, { document, manifest, caller, takes: NOTHING });
     if (compiled.kind === "invalid") return compiled;
     const { wanted } = compiled;
     const options = (asker: Caller): ApplyOptions => ({
       dryRun: true,
+      compareOnly: true,
       prune: true,
       caller: asker,
       record: async () => {},

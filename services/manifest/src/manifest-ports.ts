@@ -29,6 +29,8 @@ export interface ResourceChange {
 export interface ApplyOptions {
   /** Say what would change and change nothing. */
   dryRun: boolean;
+  /** Only compare, for a drift, in a dry run: that something could not be taken away is no error. */
+  compareOnly?: boolean;
   /** Delete what is in reach and not named. */
   prune: boolean;
   /** Who applies the manifest. */
@@ -37,7 +39,7 @@ export interface ApplyOptions {
   record: RecordChanges;
   /**
    * Whether the caller holds the right to change a resource: of `agents`, `providers`, `mcp-servers` or `skills` the one
-   * of this id. What is as it should be needs none.
+   * of this id, or with `*` every one. What is as it should be needs none.
    */
   mayWrite(resource: string, id: string): boolean;
 }

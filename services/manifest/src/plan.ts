@@ -54,9 +54,10 @@ export async function planManifest(
 ): Promise<PlanResult> {
   const document = readManifestDocument(manifest);
   return inSnapshot(database, async (tx) => {
-    const compiled = await compileForCaller(tx, ports, checkRules, { document, manifest, caller, prune });
-    if (compiled.kind === "invalid") return compiled;
     const options = applyOptions(ports, { context, caller, prune });
+    const takes = takenBy(options);
+    const compiled = await compileForCaller(tx, ports, checkRules, { document, manifest, caller, takes });
+    if (compiled.kind === "invalid") return compiled;
     return makePlan(tx, ports, compiled.wanted, options);
   });
 }
@@ -128,28 +129,47 @@ export function applyOptions(
   };
 }
 
+/** What an apply takes away without naming it, so that the manifest can't refer to it. */
+export interface Taken {
+  /** The agents in reach that the manifest does not name. */
+  agents: boolean;
+  /** The stored defaults. */
+  defaults: boolean;
+}
+
+/** Of a comparison. */
+export const NOTHING: Taken = { agents: false, defaults: false };
+
+/** Defaults concern every agent: a prune of somebody who may not change them leaves them. */
+export function takenBy({ prune, caller, mayWrite }: ApplyOptions): Taken {
+  return { agents: prune, defaults: prune && reachOf(caller).all && mayWrite("agents", "*") };
+}
+
 /** Compiles a manifest for a caller, with what exists as the transaction sees it. */
 export async function compileForCaller(
   tx: Queryable,
   ports: ManifestPorts,
   checkRules: CheckRules,
-  input: { document: ManifestDocument; manifest: Manifest; caller: Caller; prune: boolean },
+  {
+    document,
+    manifest,
+    caller,
+    takes,
+  }: { document: ManifestDocument; manifest: Manifest; caller: Caller; takes: Taken },
 ): Promise<CompileResult> {
-  const known = await knownNames(tx, ports, input.caller, input.prune);
-  return compileManifest(input.document, input.manifest, known, checkRules);
+  return compileManifest(document, manifest, await knownNames(tx, ports, caller, takes), checkRules);
 }
 
 /** What the manifest may refer to. An agent out of reach is told in the words of one that never was. */
-async function knownNames(tx: Queryable, ports: ManifestPorts, caller: Caller, prune: boolean): Promise<KnownNames> {
+async function knownNames(tx: Queryable, ports: ManifestPorts, caller: Caller, takes: Taken): Promise<KnownNames> {
   const reach = reachOf(caller);
   const teams = await ports.agentTeams(tx);
   const defaults = await ports.storedDefaults(tx);
   const mayOwnFor = (teamId: string): boolean => caller.kind === "principal" && caller.mayOwnFor(teamId);
   return {
     providerNames: await ports.providerNames(tx),
-    // What the manifest does not name is deleted, as far as it is in reach.
-    agentIds: prune ? [] : [...teams].filter(([id, team]) => reach.has(id, team)).map(([id]) => id),
-    defaultModel: prune && reach.all ? "" : (defaults?.model ?? ""),
+    agentIds: takes.agents ? [] : [...teams].filter(([id, team]) => reach.has(id, team)).map(([id]) => id),
+    defaultModel: takes.defaults ? "" : (defaults?.model ?? ""),
     // Who may not own for a team is not told whether it exists.
     isTeam: (teamId) => !mayOwnFor(teamId) || ports.isTeam(teamId),
   };
