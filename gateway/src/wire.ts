@@ -176,6 +176,8 @@ export function wireServices(options: WireOptions): Services {
       },
       async sidecarDetached(link) {
         metrics.detached(link);
+        // One that was replaced has a newer link, perhaps on another gateway, and has reported there.
+        if (link.reason !== "replaced") health.sidecarLeft(link.agentIds.filter((agentId) => !mesh.hasLink(agentId)));
         await fleet.sidecarDetached(link);
       },
       snapshotAnswered: (answer) => fleet.snapshotAnswered(answer),

@@ -13,7 +13,7 @@ const view = (agentId: string, state: AgentState, more: Partial<AgentView> = {})
   detail: "",
   ...more,
 });
-const report = (...components: Report["components"]): Report => ({ reportTime: NOW, components });
+const report = (...components: Report["components"]): Report => ({ reportTime: NOW, components, attached: true });
 const OK_REPORT = report(component("model", HealthState.OK, ""));
 const stateOf = (state: AgentState, last?: Report, more?: Partial<AgentView>) =>
   agentHealth(view("one", state, more), last).state;

@@ -35,6 +35,8 @@ export interface Report {
   readonly reportTime: Date;
   /** Ordered by name. */
   readonly components: readonly ComponentHealth[];
+  /** Whether it is still attached. */
+  readonly attached: boolean;
 }
 
 /** The most sentences of a summary; the rest is counted. */

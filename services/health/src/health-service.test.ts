@@ -151,6 +151,35 @@ test("what is known of one component is told of each agent, tools and last error
   }
 });
 
+test("what a sidecar that has left said of its components no longer holds, until it is back; its health stays as it was", async () => {
+  const otherDatabase = createDatabase({ url: db.url, log: testLog(), applicationName: "other" });
+  const away = { ...ONLINE, state: AgentState.UNREACHABLE };
+  const ports = { agents: async () => [away] };
+  const [here, there] = [gateway(db.database, ports), gateway(otherDatabase, ports)];
+  const both = (count: number) =>
+    waitFor(() => [here, there].every((each) => each.components("model").size === count), { what: `${count} on both` });
+  try {
+    await here.reported("one", [component("model", HealthState.OK, "well")]);
+    await both(1);
+    here.sidecarLeft(["one", "never-was"]);
+    expect(here.components("model").size).toBe(0);
+    await both(0);
+    expect([await detailIn(here), await detailIn(there)]).toEqual(["well", "well"]);
+    const late = gateway(otherDatabase, ports);
+    await waitFor(async () => (await detailIn(late)) === "well", { what: "a gateway that starts later" });
+    expect(late.components("model").size).toBe(0);
+    await late.close();
+    // It is back, and says the same as before.
+    await here.reported("one", [component("model", HealthState.OK, "well")]);
+    await both(1);
+    expect(here.components("never-was").size).toBe(0);
+  } finally {
+    await db.database.transaction((tx) => here.forgetAgents(tx, ["one"]));
+    await Promise.all([here.close(), there.close()]);
+    await otherDatabase.end();
+  }
+});
+
 test("agents that are not told in time do not keep the answer waiting", async () => {
   const service = gateway(db.database, { agents: () => new Promise(() => undefined) });
   await expect(service.summary()).resolves.toMatchObject({ agents: [] });

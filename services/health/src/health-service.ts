@@ -44,7 +44,12 @@ export interface HealthService {
    * given. Answers within about 2 s, also without a database.
    */
   summary(reach?: Reach): Promise<FleetHealth>;
-  /** What each agent's sidecar last said of one component, by agent; who never said anything of it is left out. From memory. */
+  /** The sidecars of these agents have left; what they said of components no longer holds. Never fails, is written behind. */
+  sidecarLeft(agentIds: readonly string[]): void;
+  /**
+   * What the sidecars that are attached last said of one component, by agent; who said nothing of it is left out. From
+   * memory.
+   */
   components(name: string): ReadonlyMap<string, ComponentHealth>;
   /**
    * Removes what is known of agents that a transaction deletes, on every gateway when it commits.
@@ -106,9 +111,14 @@ export function createHealthService(options: HealthServiceOptions): HealthServic
       if (memory.put(agentId, components, new Date())) sync.poke();
     },
     summary,
+    sidecarLeft(agentIds) {
+      const now = new Date();
+      if (agentIds.filter((agentId) => memory.leave(agentId, now)).length > 0) sync.poke();
+    },
     components(name) {
       const found = new Map<string, ComponentHealth>();
-      for (const [agentId, { components }] of memory.reports) {
+      for (const [agentId, { components, attached }] of memory.reports) {
+        if (!attached) continue;
         const item = components.find((each) => each.name === name);
         if (item !== undefined) found.set(agentId, item);
       }

@@ -9,6 +9,8 @@ export interface ReportMemory {
   readonly reports: ReadonlyMap<string, Report>;
   /** Takes a report of a sidecar. Returns whether it changed anything. */
   put(agentId: string, components: readonly ComponentHealth[], now: Date): boolean;
+  /** Notes that the sidecar of an agent has left. Returns whether that changed anything. */
+  leave(agentId: string, now: Date): boolean;
   /** Takes what is stored of the agents asked for, where it is newer; what is stored no more, and not to be written, goes. */
   merge(asked: readonly string[] | "all", stored: ReadonlyMap<string, Report>): void;
   takeUnwritten(): Named[];
@@ -33,9 +35,16 @@ export function createReportMemory(): ReportMemory {
     reports,
     put(agentId, components, now) {
       const before = reports.get(agentId);
-      const report = { reportTime: now, components: normalise(components, before?.components ?? [], now) };
-      reports.set(agentId, report);
-      if (before !== undefined && isSame(before.components, report.components)) return false;
+      const next = normalise(components, before?.components ?? [], now);
+      reports.set(agentId, { reportTime: now, components: next, attached: true });
+      if (before?.attached === true && isSame(before.components, next)) return false;
+      unwritten.add(agentId);
+      return true;
+    },
+    leave(agentId, now) {
+      const before = reports.get(agentId);
+      if (before?.attached !== true) return false;
+      reports.set(agentId, { ...before, reportTime: now, attached: false });
       unwritten.add(agentId);
       return true;
     },

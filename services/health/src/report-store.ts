@@ -20,11 +20,12 @@ export async function writeReports(
   );
   await db.query(sql`
     WITH written AS (
-      INSERT INTO health.reports AS r (agent_id, report_time, report)
+      INSERT INTO health.reports AS r (agent_id, report_time, report, attached)
       SELECT * FROM unnest(
         ${reports.map(([agentId]) => agentId)}::text[], ${reports.map(([, { reportTime }]) => reportTime)}::timestamptz[],
-        ${messages}::bytea[])
-      ON CONFLICT (agent_id) DO UPDATE SET report_time = excluded.report_time, report = excluded.report
+        ${messages}::bytea[], ${reports.map(([, { attached }]) => attached)}::boolean[])
+      ON CONFLICT (agent_id) DO UPDATE
+        SET report_time = excluded.report_time, report = excluded.report, attached = excluded.attached
       WHERE r.report_time <= excluded.report_time
       RETURNING agent_id)
     SELECT pg_notify(${HEALTH_CHANNEL}, ${instance}::text || ' ' || agent_id) FROM written`);
@@ -32,15 +33,15 @@ export async function writeReports(
 
 /** The stored reports of the agents named, or of all. */
 export async function readReports(db: Queryable, agentIds: readonly string[] | "all"): Promise<Map<string, Report>> {
-  const { rows } = await db.query<{ agent_id: string; report_time: Date; report: Buffer }>(
+  const { rows } = await db.query<{ agent_id: string; report_time: Date; report: Buffer; attached: boolean }>(
     agentIds === "all"
-      ? sql`SELECT agent_id, report_time, report FROM health.reports`
-      : sql`SELECT agent_id, report_time, report FROM health.reports WHERE agent_id = ANY(${agentIds}::text[])`,
+      ? sql`SELECT agent_id, report_time, report, attached FROM health.reports`
+      : sql`SELECT agent_id, report_time, report, attached FROM health.reports WHERE agent_id = ANY(${agentIds}::text[])`,
   );
   return new Map(
     rows.map((row) => {
       const { components } = fromBinary(AgentHealthSchema, row.report);
-      return [row.agent_id, { reportTime: row.report_time, components }];
+      return [row.agent_id, { reportTime: row.report_time, components, attached: row.attached }];
     }),
   );
 }
