@@ -163,6 +163,20 @@ it("refuses a manifest with problems and names each with its file and place", as
   }
 });
 
+it("asks the database no more often for a thousand agents than for one", async () => {
+  const statements = async (count: number, prune: boolean): Promise<number> => {
+    const agents = Array.from({ length: count }, (_, index) => `  a${index}: { model: offline/echo }`).join("\n");
+    const servers = `mcpServers:\n  tools: { command: node, agents: [${count === 1 ? "a0" : "a0, a999"}] }`;
+    const before = test.database.statementCount();
+    const plan = await client().planManifest({ manifest: source(`agents:\n${agents}\n${servers}`), prune });
+    expect(plan.changes).toHaveLength(count + 1);
+    return test.database.statementCount() - before;
+  };
+  const one = [await statements(1, false), await statements(1, true)];
+  expect([await statements(1000, false), await statements(1000, true)]).toEqual(one);
+  expect(Math.max(...one)).toBeLessThan(16);
+});
+
 it("lets one of the applies that run at once win; the others change nothing", async () => {
   const text = "defaults: { model: offline/echo }\nagents: { six: , seven: , eight: }";
   const { planToken } = await client().planManifest({ manifest: source(text) });

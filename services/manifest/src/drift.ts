@@ -75,9 +75,9 @@ export async function detectDrift(
       ["mcp-server", told(catalog.mcpServers, wanted.mcpServers, held.mcpServers)],
     ]);
     const differing = changes.filter(({ change }) => change.action !== "none");
-    // Who changed what is out of reach is not told either.
-    const isTold = ({ resourceType, change: { id } }: PlannedChange): boolean =>
-      resourceType !== "agent" || reach.has(id, teams.get(id));
+    // Who changed what is out of reach is not told either. Of the catalogue that is what is only seen to be refused.
+    const isTold = ({ resourceType, change: { id, action, fields } }: PlannedChange): boolean =>
+      resourceType === "agent" ? reach.has(id, teams.get(id)) : action !== "create" || fields.length > 0;
     const trail = await ports.lastChanges(
       tx,
       differing.filter(isTold).map(({ resourceType: type, change: { id } }) => ({ type, id })),
