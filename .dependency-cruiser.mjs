@@ -40,10 +40,10 @@ export default {
     },
     {
       name: "cli-imports-protocol-ids-config",
-      comment: "the command line re-derives no rule: it knows the contracts, ids, configuration and the format of skills only",
+      comment: "the command line re-derives no rule: it knows the contracts, ids, configuration and the formats of skills and durations only",
       severity: "error",
       from: { path: "^cli/", pathNot: "\\.test\\.ts$" },
-      to: { path: "^(services|gateway|sidecar|web|tests|libs/(?!protocol/|ids/|config/|skill-bundle/))" },
+      to: { path: "^(services|gateway|sidecar|web|tests|libs/(?!protocol/|ids/|config/|skill-bundle/|duration-text/))" },
     },
     {
       name: "no-testing-in-product",

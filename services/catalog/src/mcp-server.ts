@@ -1,4 +1,5 @@
 import { clone, create, equals, toJson, type JsonValue } from "@bufbuild/protobuf";
+import { durationText } from "@openhermit/duration-text";
 import { conflict, invalidArgument, notFound, type MeshError } from "@openhermit/errors";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { desiredAssignment } from "./assignment.ts";
@@ -69,7 +70,8 @@ export function secretNamesOf(server: McpServer): string[] {
  * secret and are not shown, unless they are nothing but a reference to a secret.
  */
 export function serverFields(server: McpServer): Map<string, FieldValue> {
-  const { stdio, http, ...rest } = toJson(McpServerSchema, unassigned(server)) as Record<string, JsonValue>;
+  const { connectTimeout, callTimeout } = server;
+  const { stdio, http } = toJson(McpServerSchema, unassigned(server)) as Record<string, JsonValue>;
   const fields = new Map<string, FieldValue>();
   for (const [key, value] of Object.entries((stdio ?? http ?? {}) as Record<string, JsonValue>)) {
     if (typeof value === "object" && value !== null && !Array.isArray(value)) {
@@ -79,7 +81,8 @@ export function serverFields(server: McpServer): Map<string, FieldValue> {
     }
   }
   for (const [key, value] of assignmentFields(server.agents, server.disabledAgents)) fields.set(key, value);
-  for (const [key, value] of Object.entries(rest)) fields.set(key, plainValue(textOf(value)));
+  if (connectTimeout !== undefined) fields.set("connectTimeout", plainValue(durationText(connectTimeout)));
+  if (callTimeout !== undefined) fields.set("callTimeout", plainValue(durationText(callTimeout)));
   return fields;
 }
 

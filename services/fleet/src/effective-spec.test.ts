@@ -21,7 +21,7 @@ describe("what an agent runs with", () => {
       model: ["offline/echo", AGENT],
       launcher: ["process", BUILTIN],
       "turnLimits.maxSteps": ["32", BUILTIN],
-      "turnLimits.timeout": ["600s", BUILTIN],
+      "turnLimits.timeout": ["10m", BUILTIN],
       "turnLimits.maxConcurrentTurns": ["64", BUILTIN],
     });
   });

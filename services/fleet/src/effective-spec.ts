@@ -1,5 +1,6 @@
 import { clone, create, toBinary, toJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { durationText } from "@openhermit/duration-text";
 import {
   AgentSpecSchema,
   Launcher,
@@ -85,13 +86,15 @@ export function valueSources(own: AgentSpec, defaults: AgentSpec): Map<string, V
   return sources;
 }
 
-/** The values that a spec sets, by their paths in a manifest: `model`, `modelParameters.temperature`, `turnLimits.timeout`. */
+/** The values that a spec sets, as a manifest writes them and by its paths: `model`, `modelParameters.temperature`, `turnLimits.timeout`. */
 export function specLeaves(spec: AgentSpec): Map<string, string> {
   const leaves = new Map<string, string>();
   flatten(leaves, "", toJson(AgentSpecSchema, spec) as Record<string, JsonValue>);
   if (spec.launcher !== Launcher.UNSPECIFIED) {
     leaves.set("launcher", spec.launcher === Launcher.EXTERNAL ? "external" : "process");
   }
+  const timeout = spec.turnLimits?.timeout;
+  if (timeout !== undefined) leaves.set("turnLimits.timeout", durationText(timeout));
   return leaves;
 }
 

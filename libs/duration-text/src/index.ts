@@ -1,0 +1,1 @@
+export { DURATION_PATTERN, durationText, parseDurationText } from "./duration-text.ts";
