@@ -5,7 +5,7 @@ import { Document, isScalar, Scalar, visit } from "yaml";
 import { escapePath } from "./base-directory.ts";
 import { LAUNCHERS } from "./compile-agents.ts";
 import { PROVIDER_KINDS } from "./compile-provider.ts";
-import { durationText } from "./duration-text.ts";
+import { durationText } from "@openhermit/duration-text";
 import { escapeVariables } from "./interpolation.ts";
 import type { FleetContent, WantedCatalog } from "./manifest-ports.ts";
 

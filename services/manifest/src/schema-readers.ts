@@ -1,5 +1,5 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { DURATION_PATTERN, parseDurationText } from "./duration-text.ts";
+import { DURATION_PATTERN, parseDurationText } from "@openhermit/duration-text";
 import { isNothing, type ManifestMap, type ManifestNode, type ManifestPath } from "./manifest-node.ts";
 import { didYouMean } from "./nearest-name.ts";
 import type { ProblemList } from "./problem-list.ts";
