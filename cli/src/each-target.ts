@@ -22,10 +22,11 @@ export async function eachTarget<Done>(
       done.push(await work(name));
     } catch (error) {
       if (targets.length === 1) throw error;
-      const gateway = await cli.gateway();
+      // Some work needs no gateway, and then there may be none.
+      const gateway = await cli.gateway().catch(() => undefined);
       const plain = toCliError(error, gateway);
       if (plain.exitCode !== ExitCode.error || isUnreachable(error)) throw error;
-      const { message, why } = await suggestName(plain, gateway);
+      const { message, why } = gateway ? await suggestName(plain, gateway) : plain;
       const reason = why === undefined ? "" : ` (${plainLine(why)})`;
       cli.terminal.say(
         `${noun} ${name}: ${cli.terminal.paintWords(["red", "bold"], "error:")} ${plainLine(message)}${reason}`,

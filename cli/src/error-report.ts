@@ -86,7 +86,7 @@ function fromConnect(error: ConnectError, source: CredentialSource | undefined):
   });
 }
 
-const SLUG_PATTERN = "`^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$`";
+const SLUG_PATTERN = /does not match regex pattern `\^(\(?\[\*\]\|)?\[a-z(0-9)?\][^`]*\$`/g;
 
 /** What the gateway says to any client, in words for a person in front of a command. */
 function commandWords(message: string, detail: ErrorDetail | undefined, source: CredentialSource | undefined): string {
@@ -101,7 +101,7 @@ function commandWords(message: string, detail: ErrorDetail | undefined, source: 
     }
     case "REQUEST_INVALID":
       return message
-        .replaceAll(`does not match regex pattern ${SLUG_PATTERN}`, "must be lower-case letters, digits and dashes")
+        .replaceAll(SLUG_PATTERN, "must be lower-case letters, digits and dashes")
         .replaceAll(/\b(\d+)s\b/g, (_, seconds: string) => wholeSpanText(Number(seconds)));
     default:
       return message;

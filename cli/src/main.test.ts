@@ -71,6 +71,20 @@ describe("hermit", () => {
       "tokens create",
       "grants",
       "audit",
+      "agents set",
+      "agents get",
+      "agents diff",
+      "defaults",
+      "defaults set",
+      "mcp",
+      "mcp add",
+      "mcp import",
+      "mcp enable",
+      "mcp status",
+      "skills",
+      "skills add",
+      "skills check",
+      "skills show",
     ];
     for (const verb of ["", ...verbs]) {
       const { code, stdout } = await runHermit([...verb.split(" ").filter(Boolean), "--help"]);

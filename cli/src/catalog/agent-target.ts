@@ -27,9 +27,10 @@ export function assignedText({ agents, disabledAgents }: Assigned): string {
   return disabledAgents.length === 0 ? EVERY_AGENT : `${EVERY_AGENT} except ${disabledAgents.join(", ")}`;
 }
 
-/** Who uses it, in a sentence: `every agent`, `every agent except two`, `one, three`, `no agent`. */
+/** Who uses it, in words: `every agent, also future ones`, `every agent except two`, `one, three`, `no agent`. */
 export function usersText(assigned: Assigned): string {
   const text = assignedText(assigned);
+  if (text === EVERY_AGENT) return "every agent, also future ones";
   return text === "-" ? "no agent" : text.replace(/^\*/, "every agent");
 }
 

@@ -16,6 +16,8 @@ export interface PutSkill {
   /** As lines of title and value; undefined when there was none. */
   readonly before: readonly (readonly [string, string])[] | undefined;
   readonly after: readonly (readonly [string, string])[];
+  /** Which files changed. */
+  readonly notes: readonly (readonly [string, string])[];
 }
 
 /**
@@ -30,14 +32,16 @@ export async function putSkill(
   const local = await checkFolder(path);
   const { description, digest } = local;
   if (!description) throw noSkill(path, local.problems);
+  let isSent = false;
   return withRetries(async () => {
     const current = await findSkill(gateway, description.name);
     const changes = current ? await fileChanges(gateway, current, local) : "";
-    if (current?.digest !== digest) {
+    if (current?.digest !== digest && !isSent) {
       await gateway.skills.putBundle(
         { bundle: fromBinary(BundleSchema, local.data) },
         { timeoutMs: UPLOAD_TIMEOUT_MS },
       );
+      isSent = true;
     }
     const wanted = create(SkillSchema, {
       id: description.name,
@@ -47,11 +51,11 @@ export async function putSkill(
       etag: current?.etag ?? "",
     });
     const { skill = wanted } = await gateway.skills.putSkill({ skill: wanted });
-    const files = (now: string): [string, string] => ["Files changed", now];
     return {
       skill,
-      before: current && [...skillRows(current), files("")],
-      after: [...skillRows(skill), files(changes)],
+      before: current && skillRows(current),
+      after: skillRows(skill),
+      notes: changes === "" ? [] : [["Changed", changes]],
     };
   });
 }

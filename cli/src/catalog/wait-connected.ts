@@ -27,6 +27,8 @@ export async function waitConnected(
   const wanted = new Set(agentIds);
   const line = createProgressLine(terminal);
   try {
+    // That a server is being connected anew is heard a moment after that its configuration is applied.
+    await sleep(Math.min(POLL_MS, timeoutMs));
     for (let pause = POLL_MS; ; pause = Math.min(pause * 1.5, MAX_POLL_MS)) {
       const all = await readConnections(gateway, mcpServerId, await readAgents(gateway));
       const concerned = all.filter(

@@ -15,8 +15,8 @@ const keys = (settings: readonly { key: string }[], end: string): Candidate[] =>
   settings.map(({ key }) => ({ value: `${key}${end}`, description: "" }));
 
 const KEYS: Readonly<Record<string, readonly Candidate[]>> = {
-  "agent-setting": [...keys(agentSettings, "="), { value: "labels.", description: "labels.NAME=" }],
-  "default-setting": keys(sharedSettings, "="),
+  value: [...keys(agentSettings, "="), { value: "labels.", description: "labels.NAME=" }],
+  "default-value": keys(sharedSettings, "="),
   "default-key": keys(sharedSettings, ""),
 };
 

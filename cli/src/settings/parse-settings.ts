@@ -65,8 +65,9 @@ export function writeSettings(agent: Agent, wanted: readonly WantedSetting[]): v
 
 function noAssignment(word: string, known: readonly Setting[], { labels }: { labels: boolean }): CliError {
   const keys = known.map(({ key }) => key);
-  const why = `it must be KEY=VALUE; keys are ${keysText(keys, labels)}`;
-  return new CliError(`"${word}" sets nothing`, { why, next: "KEY= without a value unsets it" });
+  const why = keys.includes(word) ? undefined : `it must be KEY=VALUE; keys are ${keysText(keys, labels)}`;
+  const key = keys.includes(word) ? word : "KEY";
+  return new CliError(`"${word}" sets nothing`, { why, next: `write ${key}=VALUE, or ${key}= to unset it` });
 }
 
 const keysText = (keys: readonly string[], labels: boolean): string =>

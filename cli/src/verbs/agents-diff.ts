@@ -1,8 +1,12 @@
-import { toJson } from "@bufbuild/protobuf";
-import { CompareAgentsResponseSchema, type FieldChange } from "@openhermit/protocol/manifest/v1/manifest_service";
+import { create, toJson } from "@bufbuild/protobuf";
+import {
+  CompareAgentsResponseSchema,
+  FieldChangeSchema,
+  type FieldChange,
+} from "@openhermit/protocol/manifest/v1/manifest_service";
 import type { DeclareVerb } from "../declare-verb.ts";
 import { fieldLines } from "../manifest/field-lines.ts";
-import { cutPair, cutText, valueText } from "../manifest/value-text.ts";
+import { valueText } from "../manifest/value-text.ts";
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
 import { formatTable, type Column } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
@@ -17,7 +21,8 @@ Exit codes: 0 they run with the same, 2 they differ, 1 error.
 `;
 const DIFFER = 2;
 const UNSET = "-";
-const MAX_PATH = 28;
+/** The longest value that a table of a file or a pipe shows. */
+const ELSEWHERE = 200;
 
 /** `hermit agents diff ONE TWO`. */
 export const declareAgentsDiff: DeclareVerb = (agents, cli) => {
@@ -42,24 +47,29 @@ export const declareAgentsDiff: DeclareVerb = (agents, cli) => {
     });
 };
 
-/** A table of the values; what differs in a text of several lines stands below it. */
+/** A table of the values; those that do not fit stand below it, each with the first one's lines and the other one's. */
 function printDifferences(terminal: Terminal, ids: [string, string], fields: readonly FieldChange[]): void {
-  const pathWidth = Math.min(MAX_PATH, Math.max("FIELD".length, ...fields.map(({ path }) => path.length)));
-  const room = terminal.isTerminal.out ? Math.floor((terminal.width - pathWidth - 4) / 2) : 80;
-  const rows = fields.map(({ path, before, after }) => {
-    const [one, other] = cutPair(cellText(before), cellText(after), Math.max(10, room));
-    return { path: cutText(path, MAX_PATH), one, other };
-  });
-  const columns: Column<(typeof rows)[number]>[] = [
+  const width = Math.max("FIELD".length, ...fields.map(({ path }) => path.length));
+  const room = terminal.isTerminal.out ? Math.floor((terminal.width - width - 4) / 2) : ELSEWHERE;
+  const fits = ({ before, after }: FieldChange): boolean =>
+    [before, after].every((value) => cellText(value).length <= room && !value.trimEnd().includes("\n"));
+  const rows = fields.filter(fits);
+  const others = fields.filter((field) => !fits(field));
+  const columns: Column<FieldChange>[] = [
     { title: "FIELD", text: ({ path }) => path },
-    { title: ids[0], text: ({ one }) => one },
-    { title: ids[1], text: ({ other }) => other },
+    { title: ids[0], text: ({ before }) => cellText(before) },
+    { title: ids[1], text: ({ after }) => cellText(after) },
   ];
-  terminal.line(formatTable(terminal, columns, rows));
-  const texts = fields.filter(({ before, after }) => before.includes("\n") && after.includes("\n"));
-  if (texts.length === 0) return;
-  terminal.line("");
-  for (const line of fieldLines(terminal, texts, "both")) terminal.line(line.replace(/^ {4}/, ""));
+  if (rows.length > 0) terminal.line(formatTable(terminal, columns, rows));
+  if (rows.length > 0 && others.length > 0) terminal.line("");
+  for (const field of others) {
+    // As a text of several lines, so that the values stand below each other.
+    const { path, before, after } = field;
+    const texts = create(FieldChangeSchema, { path, before: withEnd(before), after: withEnd(after) });
+    for (const line of fieldLines(terminal, [texts], "both")) terminal.line(line.replace(/^ {4}/, ""));
+  }
 }
 
-const cellText = (value: string): string => (value === "" ? UNSET : valueText(value));
+const cellText = (value: string): string => (value === "" ? UNSET : valueText(value.trimEnd()));
+
+const withEnd = (value: string): string => (value === "" ? "" : `${value.trimEnd()}\n`);

@@ -33,8 +33,9 @@ export const declareAgentsSet: DeclareVerb = (agents, cli) => {
   addWaitOptions(
     agents
       .command("set")
+      .usage("[options] <agent> KEY=VALUE...")
       .argument("<agent>", "the agent's id")
-      .argument("<agent-setting...>", "KEY=VALUE; without a value it is unset")
+      .argument("<value...>", "KEY=VALUE; without a value it is unset")
       .description("change values of an agent")
       .addHelpText("before", EXAMPLES)
       .addOption(outputOption("text", "json", "jsonl", "yaml", "name")),

@@ -31,7 +31,8 @@ export const declareDefaultsSet: DeclareVerb = (defaults, cli) => {
   addWaitOptions(
     defaults
       .command("set")
-      .argument("<default-setting...>", "KEY=VALUE; without a value it is unset")
+      .usage("[options] KEY=VALUE...")
+      .argument("<default-value...>", "KEY=VALUE; without a value it is unset")
       .description("change the defaults of the whole fleet")
       .addHelpText("before", EXAMPLES)
       .addOption(outputOption("text", "json", "jsonl", "yaml")),

@@ -40,6 +40,7 @@ export const declareMcpAdd: DeclareVerb = (mcp, cli) => {
     .argument("[command...]", "a program and its arguments after --, or a URL")
     .description("add an MCP server, or replace one")
     .addHelpText("before", EXAMPLES)
+    .showHelpAfterError("options of the server's own command stand after --; run it with --help to see more")
     .addOption(agentTargetOption("who uses it; '*' is every agent; may be repeated"))
     .option("--env <name=value>", "a variable of the program; may be repeated", text)
     .option("--secret-env <name[=secret]>", "one whose value is a secret; may be repeated", text)
@@ -48,6 +49,8 @@ export const declareMcpAdd: DeclareVerb = (mcp, cli) => {
   addWaitOptions(command).action(async (id: string, words: string[], options: AddOptions) => {
     checkUrlFlag(cli, id, words);
     const wanted = serverFromFlags(id, words, options);
+    const ours = words.filter((word) => command.options.some(({ long }) => long === word));
+    if (ours.length > 0) cli.terminal.say(`note: ${ours.join(", ")} stands after -- and is handed to ${words[0]}`);
     const gateway = await cli.gateway();
     const { before, after } = await withRetries(() => put(gateway, wanted, options.agent));
     const rows = before && mcpServerRows(before);

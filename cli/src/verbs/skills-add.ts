@@ -27,8 +27,8 @@ export const declareSkillsAdd: DeclareVerb = (skills, cli) => {
   addWaitOptions(command).action(async (paths: string[], options: WaitOptions & { agent?: string[] }) => {
     const gateway = await cli.gateway();
     const stored = await eachTarget(cli, "skill", paths, async (path) => {
-      const { skill, before, after } = await putSkill(gateway, path, options.agent);
-      printChange(cli.terminal, { noun: "skill", id: skill.id, before, after });
+      const { skill, before, after, notes } = await putSkill(gateway, path, options.agent);
+      printChange(cli.terminal, { noun: "skill", id: skill.id, before, after, notes });
       if (skill.agents.length === 0)
         cli.terminal.say(`No agent has it yet: bin/hermit skills enable ${skill.id} --agent '*'`);
       return skill;
