@@ -1,10 +1,10 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationText } from "@openhermit/duration-text";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import type { ManifestSchema, PlanManifestResponse } from "@openhermit/protocol/manifest/v1/manifest_service";
 import { CliError } from "../cli-error.ts";
 import type { Gateway } from "../gateway-client.ts";
 import { problemsOf } from "../manifest/manifest-problems.ts";
-import { durationWord } from "../settings/duration-text.ts";
 import type { ForeignServer } from "./foreign-servers.ts";
 
 type Manifest = MessageInitShape<typeof ManifestSchema>;
@@ -37,8 +37,8 @@ function assignmentOf(before: McpServer | undefined, wanted: readonly string[] |
 
 function boundsOf(before: McpServer | undefined): object {
   return {
-    ...(before?.connectTimeout && { connectTimeout: durationWord(before.connectTimeout) }),
-    ...(before?.callTimeout && { callTimeout: durationWord(before.callTimeout) }),
+    ...(before?.connectTimeout && { connectTimeout: durationText(before.connectTimeout) }),
+    ...(before?.callTimeout && { callTimeout: durationText(before.callTimeout) }),
   };
 }
 

@@ -1,9 +1,9 @@
+import { durationText } from "@openhermit/duration-text";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { quoted } from "../manifest/manifest-source.ts";
 import type { Column } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { ageText, minuteText } from "../output/time-text.ts";
-import { durationWord } from "../settings/duration-text.ts";
 import { assignedText, usersText } from "./agent-target.ts";
 import { shownSecret } from "./secret-words.ts";
 
@@ -38,8 +38,8 @@ export function mcpServerRows(server: McpServer): [string, string][] {
     [transport.case === "http" ? "URL" : "Command", transportText(server)],
     ["Environment", transport.case === "stdio" ? pairsText(transport.value.env) : ""],
     ["Headers", transport.case === "http" ? pairsText(transport.value.headers) : ""],
-    ["Connects within", connectTimeout ? durationWord(connectTimeout) : "30s (built in)"],
-    ["Calls end within", callTimeout ? durationWord(callTimeout) : "2m (built in)"],
+    ["Connects within", connectTimeout ? durationText(connectTimeout) : "30s (built in)"],
+    ["Calls end within", callTimeout ? durationText(callTimeout) : "2m (built in)"],
     ["Added", minuteText(server.createTime)],
     ["Changed", minuteText(server.updateTime)],
   ];

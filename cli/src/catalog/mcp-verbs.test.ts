@@ -7,14 +7,6 @@ import { ErrorDetailSchema } from "@openhermit/protocol/common/v1/error";
 import { AgentState, DesiredState } from "@openhermit/protocol/fleet/v1/agent";
 import { FleetService } from "@openhermit/protocol/fleet/v1/fleet_service";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
-import {
-  ChangeAction,
-  ManifestProblemsSchema,
-  ManifestService,
-} from "@openhermit/protocol/manifest/v1/manifest_service";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { runHermit } from "../test/run-hermit.ts";
 import { startTestGateway, type TestGateway } from "../test/test-gateway.ts";
@@ -36,7 +28,6 @@ const FILES = create(McpServerSchema, {
 });
 
 let gateway: TestGateway;
-let folder: string;
 let asked: { method: string; request: object }[] = [];
 let servers: McpServer[] = [];
 /** What is said of agent three in turn; the last one stays. */
@@ -57,7 +48,6 @@ const checkAgent = (agentId: string): void => {
 };
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "openhermit-mcp-"));
   gateway = await startTestGateway((router) => {
     router.service(CatalogService, {
       listMcpServers: () => ({ mcpServers: servers }),
@@ -120,31 +110,6 @@ beforeAll(async () => {
         if (rejected !== "") await new Promise(() => undefined);
       },
     });
-    router.service(ManifestService, {
-      planManifest: (request) => {
-        if (request.manifest?.files[0]?.text.includes("sse") === true) {
-          throw new ConnectError("bad", Code.InvalidArgument, undefined, [
-            {
-              desc: ManifestProblemsSchema,
-              value: {
-                problems: [{ path: "mcpServers.old.type", message: '"sse" is not spoken', hint: "write http" }],
-              },
-            },
-          ]);
-        }
-        const changes = [
-          { action: ChangeAction.CREATE, resourceType: "mcp-server", resourceId: "search", fields: [] },
-          {
-            action: ChangeAction.UPDATE,
-            resourceType: "mcp-server",
-            resourceId: "files",
-            fields: [{ path: "command", before: "npx", after: "node" }],
-          },
-        ];
-        return note("planManifest", request, { changes, planToken: "plan-1" });
-      },
-      applyManifest: (request) => note("applyManifest", request, {}),
-    });
   });
 });
 beforeEach(() => {
@@ -156,13 +121,9 @@ beforeEach(() => {
   states = [];
   rejected = "";
 });
-afterAll(async () => {
-  await gateway.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => gateway.close());
 
-const run = (args: readonly string[], env: Record<string, string> = {}, input = "") =>
-  runHermit(args, { home: gateway.home, env, input });
+const run = (args: readonly string[]) => runHermit(args, { home: gateway.home });
 const words = (line: string) => run(line.split(" "));
 
 describe("hermit mcp list, get and remove", () => {
@@ -357,71 +318,5 @@ describe("hermit mcp status", () => {
     ).toMatchObject([{ id: "files", agents: 3, connected: 1, down: 1, connecting: 0, waiting: 1 }, { id: "search" }]);
     expect((await words("mcp status")).stdout).toMatch(/\nfiles +3 +1 +1 +0 +1 +spawn x ENOENT\n/);
     expect((await words("mcp status sarch")).stderr).toContain("did you mean search?");
-  });
-});
-
-describe("hermit mcp import", () => {
-  const file = (value: object): string => {
-    const path = join(folder, ".mcp.json");
-    writeFileSync(path, JSON.stringify(value));
-    return path;
-  };
-  const sent = () => {
-    const plan = asked.find(({ method }) => method === "planManifest")?.request;
-    const { files } = (plan as { manifest: { files: { text: string; baseDirectory: string }[] } }).manifest;
-    return {
-      ...(JSON.parse(files[0]?.text ?? "") as { mcpServers: { files: object } }),
-      folder: files[0]?.baseDirectory,
-    };
-  };
-
-  it("shows the plan and carries out exactly that; existing servers keep their agents and bounds", async () => {
-    const mcpServers = {
-      files: { command: "node", args: ["./x", "${TEXT}"], env: { A: "${TEXT}", K: "${secret.K_KEY}" }, disabled: true },
-      new: { type: "http", url: "https://x/${TEXT}" },
-    };
-    const imported = await run(["mcp", "import", file({ mcpServers })], { TEXT: "a${b}" });
-    expect(imported).toMatchObject({
-      code: 0,
-      stdout: expect.stringMatching(/^\+ mcp-server search\n~ mcp-server files\n.*npx → node\n.*1 created, 1 updated/),
-    });
-    expect(imported.stderr).toContain("note: files: left out, since it has no meaning here: disabled");
-    // What is no reference in the file is none in the manifest.
-    expect(sent()).toMatchObject({
-      folder,
-      mcpServers: {
-        files: {
-          command: "node",
-          args: ["./x", "a$${b}"],
-          env: { A: "a$${b}", K: "${secret.K_KEY}" },
-          agents: ["*"],
-          disabledAgents: ["two"],
-          callTimeout: "5m",
-        },
-        new: { type: "http", url: "https://x/a$${b}", agents: [] },
-      },
-    });
-    expect(asked.at(-1)).toMatchObject({ method: "applyManifest", request: { planToken: "plan-1" } });
-  });
-
-  it("gives them to agents, reads stdin, and changes nothing with --dry-run", async () => {
-    const input = JSON.stringify({ servers: { files: { command: "x" } } });
-    const args = ["mcp", "import", "-", "--agent", "one", "--agent", "two", "--dry-run"];
-    const planned = await run(args, {}, input);
-    expect(planned).toMatchObject({ code: 0, stdout: expect.stringContaining("Plan: 1 to create, 1 to update") });
-    expect(sent()).toMatchObject({ mcpServers: { files: { agents: ["one", "two"] } } });
-    expect(sent().mcpServers.files).not.toHaveProperty("disabledAgents");
-    expect(asked.map(({ method }) => method)).toEqual(["planManifest"]);
-  });
-
-  it("tells problems of the file and of the gateway, and then changes nothing", async () => {
-    const unset = await run(["mcp", "import", file({ mcpServers: { a: { command: "${NOT_SET_HERE}" } } })]);
-    expect(unset).toMatchObject({ code: 1, stderr: expect.stringContaining("the variable NOT_SET_HERE is not set") });
-    const old = await run(["mcp", "import", file({ mcpServers: { old: { type: "sse", url: "https://x" } } })]);
-    expect(old).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('  old.type: "sse" is not spoken; write http\n'),
-    });
-    expect(asked).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { durationText, parseDurationText } from "@openhermit/duration-text";
 import {
   AgentSpecSchema,
   DesiredState,
@@ -10,7 +11,6 @@ import {
   type ModelParameters,
   type TurnLimits,
 } from "@openhermit/protocol/fleet/v1/agent";
-import { durationWord, parseDuration } from "./duration-text.ts";
 
 /** One value of an agent or of the defaults, by its key in a manifest. */
 export interface Setting {
@@ -122,9 +122,9 @@ function limit(field: "maxSteps" | "maxConcurrentTurns"): Setting {
 const timeout: Setting = {
   key: "turnLimits.timeout",
   path: "spec.turn_limits.timeout",
-  read: ({ spec }) => (spec?.turnLimits?.timeout ? durationWord(spec.turnLimits.timeout) : ""),
+  read: ({ spec }) => (spec?.turnLimits?.timeout ? durationText(spec.turnLimits.timeout) : ""),
   write: (agent, value) => {
-    const duration = parseDuration(value);
+    const duration = parseDurationText(value);
     if (value !== "" && !duration) return "a duration, like 90s or 5m";
     if (duration) limitsOf(agent).timeout = duration;
     else delete limitsOf(agent).timeout;

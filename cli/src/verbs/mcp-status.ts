@@ -4,6 +4,7 @@ import { listAllMcpServers } from "../catalog/catalog-lists.ts";
 import { readAgents, readConnections, type Connection, type ConnectionState } from "../catalog/connections.ts";
 import type { Cli } from "../cli.ts";
 import { outputOption, printItems, type OutputFormat } from "../output/print.ts";
+import { plainLine } from "../output/plain-text.ts";
 import type { Column } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { ageText } from "../output/time-text.ts";
@@ -14,6 +15,9 @@ const EXAMPLES = `Examples:
   $ hermit mcp status files        a line for each agent that uses it
   $ hermit mcp status files -o json | jq '.[] | select(.state != "OK")'
 `;
+/** What a table shows of an error at least, and how many agents are named for one reason. */
+const SHORT = 20;
+const NAMED = 8;
 /** How many servers are asked about at a time. */
 const AT_ONCE = 8;
 const COLORS: Readonly<Record<ConnectionState, "green" | "yellow" | "red" | "dim">> = {
@@ -40,13 +44,27 @@ export const declareMcpStatus: DeclareVerb = (mcp, cli) => {
 
 async function printServer(cli: Cli, mcpServerId: string, output: OutputFormat): Promise<void> {
   const gateway = await cli.gateway();
+  const items = await readConnections(gateway, mcpServerId, await readAgents(gateway));
   await printItems(cli.terminal, output, {
-    items: await readConnections(gateway, mcpServerId, await readAgents(gateway)),
+    items,
     json: ({ status }) => toJson(McpServerAgentStatusSchema, status),
     columns: connectionColumns(cli.terminal),
     name: ({ status }) => status.agentId,
     none: `No agent uses ${mcpServerId}. Give it to some: bin/hermit mcp enable ${mcpServerId} --agent '*'`,
   });
+  if (output === "table" && cli.terminal.isTerminal.out) printReasons(cli.terminal, items);
+}
+
+/** The table cuts them: why agents are not connected, each reason once. */
+function printReasons(terminal: Terminal, connections: readonly Connection[]): void {
+  const down = connections.filter(({ state, status }) => state === "down" && status.lastError.length > SHORT);
+  for (const [reason, some] of Map.groupBy(down, ({ status }) => status.lastError)) {
+    const ids = some.map(({ status }) => status.agentId);
+    const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : "";
+    terminal.line(
+      `\n${terminal.paint("dim", `${ids.slice(0, NAMED).join(", ")}${more}:`)}\n${plainLine(reason, 1000)}`,
+    );
+  }
 }
 
 function connectionColumns(terminal: Terminal): Column<Connection>[] {
