@@ -11,9 +11,9 @@ import {
   takenBy,
   type ManifestCall,
   type ManifestParts,
-  type PlannedChange,
   type PlanResult,
 } from "./plan.ts";
+import type { PlannedChange } from "./planned-change.ts";
 
 /** An apply that was asked for. */
 export interface ApplyCall extends ManifestCall {

@@ -1,15 +1,8 @@
 import { callerName, reachOf, type Caller, type Reach } from "@openhermit/caller";
 import { readManifestDocument } from "./manifest-document.ts";
 import type { ApplyOptions, FieldDifference, LastChange, ResourceChange } from "./manifest-ports.ts";
-import {
-  compileForCaller,
-  NOTHING,
-  planOrder,
-  type ManifestCall,
-  type ManifestParts,
-  type PlannedChange,
-  type ResourceType,
-} from "./plan.ts";
+import { compileForCaller, NOTHING, type ManifestCall, type ManifestParts } from "./plan.ts";
+import { planOrder, type PlannedChange, type ResourceType } from "./planned-change.ts";
 import type { Problem } from "./problem-list.ts";
 import { inSnapshot } from "./snapshot.ts";
 

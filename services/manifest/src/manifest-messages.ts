@@ -14,7 +14,7 @@ import {
 } from "@openhermit/protocol/manifest/v1/manifest_service";
 import type { ResourceDrift } from "./drift.ts";
 import { fileTitle } from "./manifest-document.ts";
-import type { PlannedChange } from "./plan.ts";
+import type { PlannedChange } from "./planned-change.ts";
 import type { Problem } from "./problem-list.ts";
 
 const ACTIONS = { create: ChangeAction.CREATE, update: ChangeAction.UPDATE, delete: ChangeAction.DELETE };

@@ -4,7 +4,7 @@ import { SkillSchema } from "@openhermit/protocol/catalog/v1/skill";
 import { AgentSchema, DefaultsSchema, ProviderSchema } from "@openhermit/protocol/fleet/v1/agent";
 import { createHash } from "node:crypto";
 import type { CompiledManifest } from "./manifest-compile.ts";
-import type { PlannedChange, ResourceType } from "./plan.ts";
+import type { PlannedChange, ResourceType } from "./planned-change.ts";
 
 /**
  * Names a plan and the state it was made for: a hash over what changes, with its true values, also the secret ones, and

@@ -6,9 +6,10 @@ import type { Manifest } from "@openhermit/protocol/manifest/v1/manifest_service
 import type { KnownNames } from "./compile-context.ts";
 import { compileManifest, type CompiledManifest, type CompileResult } from "./manifest-compile.ts";
 import { readManifestDocument, type ManifestDocument } from "./manifest-document.ts";
-import type { ApplyOptions, ManifestPorts, ResourceChange } from "./manifest-ports.ts";
+import type { ApplyOptions, ManifestPorts } from "./manifest-ports.ts";
 import type { CheckRules } from "./message-rules.ts";
 import { planToken } from "./plan-token.ts";
+import { planOrder, type PlannedChange } from "./planned-change.ts";
 import type { Problem } from "./problem-list.ts";
 import { inSnapshot } from "./snapshot.ts";
 
@@ -27,15 +28,6 @@ export interface ManifestCall {
   manifest: Manifest;
   caller: Caller;
   context: HandlerContext;
-}
-
-/** The kinds of resource a manifest holds. */
-export type ResourceType = "defaults" | "provider" | "agent" | "skill" | "mcp-server";
-
-/** What is done to one resource. */
-export interface PlannedChange {
-  resourceType: ResourceType;
-  change: ResourceChange;
 }
 
 /** What an apply would do, or did; or why it does nothing. */
@@ -90,13 +82,6 @@ export async function carryOut(
     ["skill", catalog.skills],
     ["mcp-server", catalog.mcpServers],
   ]);
-}
-
-/** The changes of all kinds in the order of a plan: as given, deletions last. */
-export function planOrder(kinds: readonly (readonly [ResourceType, readonly ResourceChange[]])[]): PlannedChange[] {
-  const all = kinds.flatMap(([resourceType, changes]) => changes.map((change) => ({ resourceType, change })));
-  const isDeletion = ({ change }: PlannedChange): boolean => change.action === "delete";
-  return [...all.filter((change) => !isDeletion(change)), ...all.filter(isDeletion)];
 }
 
 /** Throws RIGHT_MISSING with the names of all that was refused. */
