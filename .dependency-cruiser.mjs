@@ -40,10 +40,13 @@ export default {
     },
     {
       name: "cli-imports-protocol-ids-config",
-      comment: "the command line re-derives no rule: it knows the contracts, ids, configuration and the formats of skills and durations only",
+      comment:
+        "the command line re-derives no rule: it knows the contracts, ids, configuration and the formats of skills and durations only",
       severity: "error",
       from: { path: "^cli/", pathNot: "\\.test\\.ts$" },
-      to: { path: "^(services|gateway|sidecar|web|tests|libs/(?!protocol/|ids/|config/|skill-bundle/|duration-text/))" },
+      to: {
+        path: "^(services|gateway|sidecar|web|tests|libs/(?!protocol/|ids/|config/|skill-bundle/|duration-text/))",
+      },
     },
     {
       name: "no-testing-in-product",
@@ -103,7 +106,7 @@ export default {
       name: "declared-dependencies",
       comment: "a package declares what it imports in its own package.json",
       severity: "error",
-      from: { path: "^(libs|services|gateway|sidecar|cli)/", pathNot: "\\.test\\.ts$" },
+      from: { path: "^(libs|services|gateway|sidecar|cli)/", pathNot: "(\\.test\\.ts$|/test/)" },
       to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"] },
     },
   ],

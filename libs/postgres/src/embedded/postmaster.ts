@@ -118,11 +118,7 @@ export async function startPostmaster(
 }
 
 /** `lastWords` says why a server that is gone has ended. */
-async function waitReady(
-  data: string,
-  pid: number | undefined,
-  lastWords: () => Promise<string>,
-): Promise<Postmaster> {
+async function waitReady(data: string, pid: number | undefined, lastWords: () => Promise<string>): Promise<Postmaster> {
   const deadline = performance.now() + READY_DEADLINE_MS;
   for (;;) {
     const file = await readPidFile(data);
