@@ -27,6 +27,7 @@ beforeAll(async () => {
     ...parts,
     ports: {
       mayWrite: () => true,
+      agentTeams: (tx) => fleet.agentTeams(tx),
       holdTeams: (tx, agentIds) => fleet.holdTeams(tx, agentIds),
       agentIds: () => ALL,
       componentReports: () => new Map(),

@@ -102,6 +102,7 @@ export function wireServices(options: WireOptions): Services {
     ...parts("catalog"),
     ports: {
       holdTeams: (tx, agentIds) => fleet.holdTeams(tx, agentIds),
+      agentTeams: (tx) => fleet.agentTeams(tx),
       agentIds: () => fleet.knownAgentIds(),
       componentReports: (name) => health.components(name),
       mayWrite: (context, resource, id) => may(context, resource, "write", id),

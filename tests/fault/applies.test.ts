@@ -82,33 +82,11 @@ test("50 applies of one agent at once, over two gateways: one wins, 49 hear of a
     const [detail] = error.findDetails(ErrorDetailSchema);
     expect([error.rawMessage, error.code]).toEqual([expect.any(String), Code.Aborted]);
     expect(["PLAN_STALE", "APPLY_IN_PROGRESS"]).toContain(detail?.reason);
-    expect(detail?.hint).toMatch(/again/);
+    expect(detail?.hint).toMatch(/again|new plan/);
   }
   const { agent } = await gateways[0].client(FleetService).getAgent({ agentId: "one" });
   expect(agent?.spec?.instructions).toBe(`number ${won[0]?.i}`);
   expect(await recorded("agents.update")).toBe(before + 1);
-}, 60_000);
-
-test("a manifest of 3 MiB in three files, all of whose texts change, is planned, applied and found as it is", async () => {
-  const text = (n: number): string => `${n}`.padEnd(9000, "long text ");
-  const files = (n: number) =>
-    Array.from({ length: 3 }, (_, part) => {
-      const agents = Array.from({ length: 100 }, (__, i) => `  long-${part}-${i}: { instructions: "${text(n)}" }`);
-      return { name: `${part}.yaml`, text: `${part === 0 ? DEFAULTS : ""}agents:\n${agents.join("\n")}\n` };
-    });
-  const manifests = gateways[0].client(ManifestService);
-  await manifests.applyManifest({ source: source(`${DEFAULTS}agents: { one: {} }\n`) });
-  for (const n of [1, 2]) {
-    const manifest = { files: files(n) };
-    const { planToken, changes } = await manifests.planManifest({ manifest });
-    expect(changes).toHaveLength(300);
-    expect((await manifests.applyManifest({ source: manifest, planToken })).changes).toHaveLength(300);
-    expect((await manifests.planManifest({ manifest })).changes).toEqual([]);
-  }
-  expect((await manifests.detectDrift({ manifest: { files: files(1) } })).drifts.length).toBeGreaterThanOrEqual(300);
-  expect((await manifests.exportManifest({})).manifest).toContain(text(2));
-  const none = { files: [{ name: "none.yaml", text: `${DEFAULTS}agents: { one: {} }\n` }] };
-  expect((await manifests.applyManifest({ source: none, prune: true })).changes).toHaveLength(301);
 }, 60_000);
 
 const version = (n: number): string =>
@@ -211,3 +189,25 @@ test("a gateway killed -9 in the middle of an apply of 300 agents leaves all or 
   for (let i = 1; i <= rounds; i++) await round(() => delay((duration * i) / (rounds + 1)));
   expect(n).toBe(rounds + 3);
 }, 180_000);
+
+test("a manifest of 3 MiB in three files, all of whose texts change, is planned, applied and found as it is", async () => {
+  const text = (n: number): string => `${n}`.padEnd(9000, "long text ");
+  const files = (n: number) =>
+    Array.from({ length: 3 }, (_, part) => {
+      const agents = Array.from({ length: 100 }, (__, i) => `  long-${part}-${i}: { instructions: "${text(n)}" }`);
+      return { name: `${part}.yaml`, text: `${part === 0 ? DEFAULTS : ""}agents:\n${agents.join("\n")}\n` };
+    });
+  const manifests = gateways[0].client(ManifestService);
+  await manifests.applyManifest({ source: source(`${DEFAULTS}agents: { one: {} }\n`) });
+  for (const n of [1, 2]) {
+    const manifest = { files: files(n) };
+    const { planToken, changes } = await manifests.planManifest({ manifest });
+    expect(changes).toHaveLength(300);
+    expect((await manifests.applyManifest({ source: manifest, planToken })).changes).toHaveLength(300);
+    expect((await manifests.planManifest({ manifest })).changes).toEqual([]);
+  }
+  expect((await manifests.detectDrift({ manifest: { files: files(1) } })).drifts.length).toBeGreaterThanOrEqual(300);
+  expect((await manifests.exportManifest({})).manifest).toContain(text(2));
+  const none = { files: [{ name: "none.yaml", text: `${DEFAULTS}agents: { one: {} }\n` }] };
+  expect((await manifests.applyManifest({ source: none, prune: true })).changes).toHaveLength(301);
+}, 60_000);

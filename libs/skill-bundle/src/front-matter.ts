@@ -114,7 +114,13 @@ export function readFrontMatter(text: string, folder: string | undefined): Front
     }
     atMost("name", name, MAX_NAME);
   } else if (!given.has("name")) {
-    add(1, "the front matter has no name", `add name: ${folder ?? "…"}, as the folder is called`);
+    add(
+      1,
+      "the front matter has no name",
+      folder === undefined || NAME.test(folder)
+        ? `add name: ${folder ?? "…"}, as the folder is called`
+        : "add a name, and call the folder so",
+    );
   }
 
   const says = textOf("description");

@@ -126,10 +126,12 @@ async function readStored<Item extends CatalogItem>(
 async function ownersFor(
   tx: Queryable,
   { mcpServers, skills }: WantedCatalog,
-  { caller, prune }: ApplyOptions,
+  { caller, prune, dryRun }: ApplyOptions,
   ports: CatalogPorts,
 ): Promise<Owners> {
   if (reachOf(caller).all) return new Map();
+  // Who only looks waits for nobody, and is waited for by nobody.
+  if (dryRun) return await ports.agentTeams(tx);
   const servers = await readStored(tx, mcpServerKind, mcpServers, prune);
   const stored = await readStored(tx, skillKind, skills, prune);
   const items = [...mcpServers, ...skills, ...[...servers.values(), ...stored.values()].map(({ item }) => item)];

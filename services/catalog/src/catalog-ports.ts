@@ -14,6 +14,8 @@ export interface CatalogPorts {
   mayWrite(context: HandlerContext, resource: "mcp-servers" | "skills", id: string): boolean;
   /** The teams of those of the agents that exist; empty: nobody's. None of them moves or goes before the transaction ends. */
   holdTeams(tx: Queryable, agentIds: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** The teams of all agents as the transaction sees them, without a lock: for whoever only looks. */
+  agentTeams(tx: Queryable): Promise<ReadonlyMap<string, string>>;
   /** All agents, ordered by id. From memory. */
   agentIds(): readonly string[];
   /** What each agent's sidecar last said of one component, by agent. From memory. */

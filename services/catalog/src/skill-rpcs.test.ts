@@ -1,4 +1,6 @@
+import { create, toJsonString } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { PutBundleRequestSchema } from "@openhermit/protocol/catalog/v1/skill_service";
 import { ManifestProblemsSchema } from "@openhermit/protocol/manifest/v1/manifest_service";
 import { MAX_BUNDLE_BYTES, packBundle, unpackBundle, type BundleFile } from "@openhermit/skill-bundle";
 import { testCaller, testDatabase, type TestDatabase } from "@openhermit/testing";
@@ -88,6 +90,8 @@ describe("PutBundle", () => {
     );
     const files = [skill, script, ...filling];
     expect(files.reduce((sum, { content }) => sum + content.length, 0)).toBe(MAX_BUNDLE_BYTES);
+    const json = toJsonString(PutBundleRequestSchema, create(PutBundleRequestSchema, { bundle: { files } }));
+    expect(Buffer.byteLength(json)).toBeLessThan(16 * 1024 * 1024);
     const { digest } = await client.putBundle({ bundle: { files } });
     const stored = await client.putSkill({ skill: { id: "large", digest, agents: ["one"] } });
     expect(stored.skill).toMatchObject({ sizeBytes: BigInt(MAX_BUNDLE_BYTES), fileCount: 1000 });
@@ -96,7 +100,7 @@ describe("PutBundle", () => {
 
     const more = [...files.slice(0, -1), file("more", Buffer.alloc((filling.at(-1)?.content.length ?? 0) + 1))];
     expect(await said(client.putBundle({ bundle: { files: more } }))).toContain("BUNDLE_TOO_LARGE");
-    const much = await failure(client.putBundle({ bundle: { files: [file("much", Buffer.alloc(13 * 1024 * 1024))] } }));
+    const much = await failure(client.putBundle({ bundle: { files: [file("much", Buffer.alloc(17 * 1024 * 1024))] } }));
     expect(much.code).toBe(Code.ResourceExhausted);
     const huge = { id: "huge", transport: { case: "stdio" as const, value: { command: "x".repeat(5 * 1024 * 1024) } } };
     expect((await failure(client.putMcpServer({ mcpServer: huge }))).code).toBe(Code.ResourceExhausted);

@@ -16,8 +16,8 @@ import { putBundle } from "./put-bundle.ts";
 import { skillNotFound } from "./skill.ts";
 import { skillKind } from "./skill-kind.ts";
 
-/** The largest message of these calls, bytes: 10 MiB of files with the longest paths a thousand of them can have. */
-const MAX_SKILL_MESSAGE_BYTES = 12 * 1024 * 1024;
+/** The largest message of these calls, bytes: 10 MiB of files in base64, with the longest paths a thousand of them can have. */
+const MAX_SKILL_MESSAGE_BYTES = 16 * 1024 * 1024;
 const SKILL_ID = /^[a-z0-9-]{1,64}$/;
 
 /** Serves openhermit.catalog.v1.SkillService. */

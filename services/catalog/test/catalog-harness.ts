@@ -59,6 +59,7 @@ export function makeCatalog(
     },
     ports: {
       mayWrite: (context) => options.readers?.includes(nameIn(context)) !== true,
+      agentTeams: async () => new Map(options.teams ?? []),
       holdTeams: async (_, agentIds) => new Map([...(options.teams ?? [])].filter(([id]) => agentIds.includes(id))),
       agentIds: () => [...(options.teams ?? new Map<string, string>()).keys()].toSorted(),
       componentReports: (name) => options.reports?.get(name) ?? new Map<string, ComponentHealth>(),

@@ -14,5 +14,5 @@ export async function lockApply(tx: Queryable): Promise<void> {
 
 /** Makes the transaction see one moment. To be called before all else in it. */
 export async function takeSnapshot(tx: Queryable): Promise<void> {
-  await tx.query(sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ`);
+  await tx.query(sql`SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY`);
 }

@@ -21,7 +21,8 @@ export function planToken(prune: boolean, changes: readonly PlannedChange[], wan
   });
   const hash = createHash("sha256").update(prune ? "prune\n" : "keep\n");
   for (const line of lines.toSorted()) hash.update(`${line}\n`);
-  return hash.digest("base64url");
+  // 128 bits tell plans apart, and fit a line of the terminal.
+  return hash.digest().subarray(0, 16).toString("base64url");
 }
 
 /** What the manifest asks for, by type and id, as JSON when asked. */

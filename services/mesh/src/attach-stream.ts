@@ -168,7 +168,10 @@ export function createAttachStreams(options: {
         // An empty reason would read as applied.
         const rejectedReason = message.case === "rejected" ? storable(message.value.reason) || "no reason given" : "";
         requireHosted(link, agentId);
-        reports.post(`snapshot:${agentId}`, () => ports.snapshotAnswered({ agentId, generation, rejectedReason }));
+        // Kept apart, and in their order: the one says what runs, the other why the newest does not.
+        reports.post(`${message.case}:${agentId}`, () =>
+          ports.snapshotAnswered({ agentId, generation, rejectedReason }),
+        );
         return;
       }
       case "healthReport": {
