@@ -26,9 +26,7 @@ beforeAll(async () => {
   pid = fleet.gatewayPid();
   // What the gateway needs for itself, once: memory that it takes later is then somebody's buffer.
   model.always({ text: "x".repeat(MIB / 2), deltas: 64 });
-  for (let i = 0; i < 5; i++) {
-    await Promise.all(Array.from({ length: 4 }, () => send(fleet.clients.sessions, "one", "y".repeat(MIB / 2))));
-  }
+  for (let i = 0; i < 20; i++) await send(fleet.clients.sessions, "one", "y".repeat(MIB / 2));
 }, 120_000);
 afterAll(async () => {
   await fleet.dispose();
