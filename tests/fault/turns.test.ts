@@ -3,10 +3,13 @@ import { EventType } from "@openhermit/protocol/activity/v1/event";
 import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { DisconnectPolicy, TurnState } from "@openhermit/protocol/sessions/v1/session";
 import { startScriptedModel, waitFor, type ScriptedModel, type ScriptedRequest } from "@openhermit/testing";
+import { readTestConfig } from "../fixture/config.ts";
 import { processesNaming } from "../fixture/processes-left.ts";
 import { startFleet, type RunningFleet } from "../fixture/running-fleet.ts";
 import { scriptedManifest } from "../fixture/scripted-manifest.ts";
 import { send } from "../fixture/send.ts";
+
+const { slack } = readTestConfig();
 
 const BROKEN_SERVERS = `
   crashes:
@@ -62,8 +65,11 @@ test("a cancelled turn closes its model connection within a second", async () =>
   const turnId = events[0]?.event?.turnId ?? "";
   const asked = performance.now();
   await fleet.clients.sessions.cancelTurn({ turnId });
-  await waitFor(() => request.state === "client-closed", { deadlineMs: 3000, what: "the model connection to close" });
-  expect((request.endedAt ?? Infinity) - asked).toBeLessThan(1000);
+  await waitFor(() => request.state === "client-closed", {
+    deadlineMs: 3000 * slack,
+    what: "the model connection to close",
+  });
+  expect((request.endedAt ?? Infinity) - asked).toBeLessThan(1000 * slack);
   expect((await seen).turn.state).toBe(TurnState.CANCELLED);
 });
 
@@ -82,8 +88,11 @@ test("a turn whose policy is to stop with its caller closes its model connection
   const left = performance.now();
   leaving.abort();
   await reading;
-  await waitFor(() => request.state === "client-closed", { deadlineMs: 3000, what: "the model connection to close" });
-  expect((request.endedAt ?? Infinity) - left).toBeLessThan(1000);
+  await waitFor(() => request.state === "client-closed", {
+    deadlineMs: 3000 * slack,
+    what: "the model connection to close",
+  });
+  expect((request.endedAt ?? Infinity) - left).toBeLessThan(1000 * slack);
   await waitFor(async () => (await fleet.clients.sessions.getTurn({ turnId })).turn?.state === TurnState.CANCELLED, {
     what: "the turn to be cancelled",
   });
@@ -135,10 +144,10 @@ test("twenty hung model calls of one agent leave the other's p95 within twice", 
   );
   // Other tests run beside this one: the best of a few tries is what the hung calls leave.
   let beside = await p95();
-  for (let tries = 1; tries < 5 && beside >= alone * 2; tries++) beside = Math.min(beside, await p95());
+  for (let tries = 1; tries < 5 && beside >= alone * 2 * slack; tries++) beside = Math.min(beside, await p95());
   leaving.abort();
   await Promise.all(hung);
-  expect(beside).toBeLessThan(alone * 2);
+  expect(beside).toBeLessThan(alone * 2 * slack);
 }, 90_000);
 
 test("an answer that a person saw is in the database", async () => {
