@@ -25,8 +25,12 @@ const BLANK_END = /^[ \t]+\n|\n[ \t]+\n*$/;
  * Writes a manifest that reads back as what is given: ordered by ids, without what is not set.
  *
  * @param skillPaths names skills by `./skills/<id>` and not by their digests.
+ * @param leftOut the MCP servers that are not in it because of their values, for a comment.
  */
-export function manifestText(content: ManifestContent, { skillPaths }: { skillPaths: boolean }): string {
+export function manifestText(
+  content: ManifestContent,
+  { skillPaths, leftOut = [] }: { skillPaths: boolean; leftOut?: readonly string[] },
+): string {
   const sections: Tree = {
     defaults: content.defaults?.spec && filled(specTree(content.defaults.spec)),
     providers: section(content.providers, ({ name }) => name, providerTree),
@@ -43,6 +47,9 @@ export function manifestText(content: ManifestContent, { skillPaths }: { skillPa
     aliasDuplicateObjects: false,
     compat: "yaml-1.1",
   });
+  if (leftOut.length > 0) {
+    document.commentBefore = ` Left out, since you may not read all their values: the MCP servers ${leftOut.join(", ")}.`;
+  }
   visit(document, {
     Scalar: (_, node) => {
       if (typeof node.value !== "string") return;

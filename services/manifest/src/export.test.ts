@@ -136,3 +136,16 @@ it("shows plain values of environments and headers only to who may write the ser
   await apply("mcpServers: { search: { url: 'https://mcp.example/?key=1', agents: [one] } }");
   await expect(reader.exportManifest({ agentIds: ["one"] })).rejects.toMatchObject({ code: Code.PermissionDenied });
 });
+
+it("leaves out and names the servers whose values agents out of reach need, so that applying it empties none", async () => {
+  await apply(TEXT);
+  const ann = client({ caller: testCaller("member:ann", ["one"]) });
+  const { manifest, plainValueCount } = await ann.exportManifest({});
+  expect(manifest.split("\n", 1)).toEqual([
+    "# Left out, since you may not read all their values: the MCP servers search, tools.",
+  ]);
+  expect(parse(manifest)).not.toHaveProperty("mcpServers");
+  expect(plainValueCount).toBe(0);
+  // Of what the one agent uses that is the one that the other uses too.
+  expect((await ann.exportManifest({ agentIds: ["one"] })).manifest).toMatch(/^# .* the MCP servers search\.\n/);
+});

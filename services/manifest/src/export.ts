@@ -1,11 +1,9 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { agentNotFound, reachOf, type Caller } from "@openhermit/caller";
 import { permissionDenied } from "@openhermit/errors";
-import type { Queryable } from "@openhermit/postgres";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { manifestText, type ManifestContent } from "./export-yaml.ts";
 import { isPlainValue } from "./interpolation.ts";
-import type { ManifestPorts } from "./manifest-ports.ts";
 import type { ManifestParts } from "./plan.ts";
 import { inSnapshot } from "./snapshot.ts";
 
@@ -21,17 +19,25 @@ export interface ExportedManifest {
 const MAX_NAMES = 20;
 
 /**
- * The manifest of what is, as far as it is in reach: all, or the named agents with what they use. Throws AGENT_NOT_FOUND, and
- * RIGHT_MISSING when it would tell values that the caller may not read since it may not write them.
+ * The manifest of what is, as far as it is in reach: all, or the named agents with what they use. Servers with values that are
+ * hidden, since agents out of reach use them, are left out and named in a comment: with empty values in their places the
+ * manifest would, once applied, take them away. Throws AGENT_NOT_FOUND, and RIGHT_MISSING when it would tell values that the
+ * caller may not read since it may not write them.
  */
 export async function exportManifest(
   { database, ports }: ManifestParts,
   { caller, context }: { caller: Caller; context: HandlerContext },
   { agentIds, skillPaths }: { agentIds: readonly string[]; skillPaths: boolean },
 ): Promise<ExportedManifest> {
-  const all = await inSnapshot(database, (tx) => readContent(tx, ports, caller));
+  const reach = reachOf(caller);
+  const { hiddenServerIds, ...all } = await inSnapshot(database, async (tx) => ({
+    ...(await ports.exportFleet(tx, reach)),
+    ...(await ports.exportCatalog(tx, reach)),
+  }));
   const content = agentIds.length === 0 ? all : narrowTo(all, new Set(agentIds));
-  const plain = content.mcpServers.map((server) => ({ server, count: plainValues(server) }));
+  const isLeftOut = ({ id }: McpServer): boolean => hiddenServerIds.includes(id);
+  const mcpServers = content.mcpServers.filter((server) => !isLeftOut(server));
+  const plain = mcpServers.map((server) => ({ server, count: plainValues(server) }));
   const hidden = plain
     .filter(({ server, count }) => count > 0 && !ports.may(context, "mcp-servers", "write", server.id))
     .map(({ server }) => `"${server.id}"`);
@@ -47,15 +53,13 @@ export async function exportManifest(
     );
   }
   return {
-    text: manifestText(content, { skillPaths }),
+    text: manifestText(
+      { ...content, mcpServers },
+      { skillPaths, leftOut: content.mcpServers.filter(isLeftOut).map(({ id }) => id) },
+    ),
     skillIds: content.skills.map(({ id }) => id).toSorted(),
     plainValueCount: plain.reduce((sum, { count }) => sum + count, 0),
   };
-}
-
-async function readContent(tx: Queryable, ports: ManifestPorts, caller: Caller): Promise<ManifestContent> {
-  const fleet = await ports.exportFleet(tx, reachOf(caller));
-  return { ...fleet, ...(await ports.exportCatalog(tx, reachOf(caller))) };
 }
 
 /** The named agents with the providers, servers and skills they use, and the defaults. */

@@ -68,6 +68,12 @@ export interface FleetContent {
   agents: readonly Agent[];
 }
 
+/** What a catalogue holds, as far as it is in reach. */
+export interface CatalogContent extends WantedCatalog {
+  /** The servers whose values of env, headers and URL may be secret and are left out. */
+  hiddenServerIds: readonly string[];
+}
+
 /** A change in the audit trail. */
 export interface LastChange {
   actor: string;
@@ -116,8 +122,8 @@ export interface ManifestPorts {
   manifestApplied(deletedAgentIds: readonly string[]): Promise<void>;
   /** What the fleet holds, as far as it is in reach. */
   exportFleet(tx: Queryable, reach: Reach): Promise<FleetContent>;
-  /** What the catalogue holds, with true values; assignments out of reach are left out. */
-  exportCatalog(tx: Queryable, reach: Reach): Promise<WantedCatalog>;
+  /** What the catalogue holds, with true values where the reach may change them; assignments out of reach are left out. */
+  exportCatalog(tx: Queryable, reach: Reach): Promise<CatalogContent>;
   /** What each agent runs with, by the keys of a manifest. */
   effectiveValues(
     db: Queryable,

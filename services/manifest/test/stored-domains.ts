@@ -154,7 +154,11 @@ export function storedDomains({ lacks = [], failsAt, before }: DomainOptions = {
       providers: await messages(tx, PROVIDER),
       agents: (await messages(tx, AGENT)).filter(({ id }) => reach.has(id)),
     }),
-    exportCatalog: async (tx) => ({ skills: await messages(tx, SKILL), mcpServers: await messages(tx, SERVER) }),
+    exportCatalog: async (tx, reach) => {
+      const mcpServers = await messages(tx, SERVER);
+      const hidden = mcpServers.filter(({ agents }) => !agents.every((id) => reach.has(id)));
+      return { skills: await messages(tx, SKILL), mcpServers, hiddenServerIds: hidden.map(({ id }) => id) };
+    },
     async effectiveValues(db, agentIds) {
       const agents = await stored(db, AGENT);
       return new Map(
