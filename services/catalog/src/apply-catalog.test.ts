@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import { sql } from "@openhermit/postgres";
 import { SkillSchema, type Skill } from "@openhermit/protocol/catalog/v1/skill";
-import { testCaller, testDatabase, type TestCaller, type TestDatabase } from "@openhermit/testing";
+import { testCaller, testDatabase, waitFor, type TestCaller, type TestDatabase } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeCatalog, type Catalog, type CatalogClient } from "../test/catalog-harness.ts";
 import { digestOf, putSkill, server, skillFiles } from "../test/sample-items.ts";
@@ -192,16 +192,16 @@ describe("what an apply tells and does", () => {
     }
   });
 
-  it("lets one of two applies at once win", async () => {
+  it("waits for another one and then finds what that did, and a plan waits for nobody", async () => {
+    let second: ReturnType<typeof apply> | undefined;
     await store.database.transaction(async (tx) => {
       await catalog.catalog.applyCatalog(tx, { mcpServers: [server("first", [])], skills: [] }, options());
-      await expect(apply({ mcpServers: [server("second", [])] })).rejects.toMatchObject({
-        code: "conflict",
-        reason: "APPLY_IN_PROGRESS",
-      });
+      second = apply({ mcpServers: [server("first", [])] });
+      const waits = sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      await waitFor(async () => (await store.database.query(waits)).rowCount > 0, { what: "the second to wait" });
       expect(brief((await apply({ mcpServers: [server("second", [])] }, { dryRun: true })).mcpServers)).toHaveLength(1);
     });
-    expect((await exported()).mcpServers.map(({ id }) => id)).toEqual(["first"]);
+    expect(brief((await second)?.mcpServers ?? [])).toEqual(["none first"]);
   });
 });
 

@@ -1,5 +1,4 @@
 import { reachOf, type Change } from "@openhermit/caller";
-import { conflict } from "@openhermit/errors";
 import type { Queryable } from "@openhermit/postgres";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
 import type { Skill } from "@openhermit/protocol/catalog/v1/skill";
@@ -7,7 +6,7 @@ import { raiseRevisions } from "./agent-catalog-store.ts";
 import { isWholeVisible, mayAssign, type Owners } from "./assignment-reach.ts";
 import { namedTargets } from "./assignment.ts";
 import { etagOf, type CatalogItem, type ItemChange, type ItemKind, type Stored } from "./catalog-item.ts";
-import { lockWrites, tryLockApply } from "./catalog-lock-store.ts";
+import { lockWrites } from "./catalog-lock-store.ts";
 import type { ApplyOptions, CatalogPorts, ResourceChange } from "./catalog-ports.ts";
 import { heldTeams, isSameItem, itemRecord, targetsOf } from "./change-catalog.ts";
 import { differencesOf } from "./field-difference.ts";
@@ -21,8 +20,8 @@ export interface WantedCatalog {
 }
 
 /**
- * Makes the named things what a manifest says, within its transaction. Of two applies at once the first wins and the
- * other gets a conflict. The number of statements does not depend on the number of things.
+ * Makes the named things what a manifest says, within its transaction; whoever else changes the catalogue waits meanwhile. The
+ * number of statements does not depend on the number of things.
  */
 export async function applyCatalog(
   tx: Queryable,
@@ -35,14 +34,7 @@ export async function applyCatalog(
   const mcpServers = wanted.mcpServers.map((message) => mcpServerKind.desired(message));
   const skills = wanted.skills.map((message) => skillKind.desired(message));
   const owners = await ownersFor(tx, { mcpServers, skills }, options, ports);
-  if (!dryRun) {
-    if (!(await tryLockApply(tx))) {
-      throw conflict("APPLY_IN_PROGRESS", "another manifest is being applied", {
-        hint: "Nothing was changed. See what it did with a dry run, then apply again.",
-      });
-    }
-    await lockWrites(tx);
-  }
+  if (!dryRun) await lockWrites(tx);
   const servers = await applyKind(tx, mcpServerKind, mcpServers, options, owners);
   const bundles = await applyKind(tx, skillKind, skills, options, owners);
   if (!dryRun) {

@@ -105,7 +105,7 @@ export interface CatalogService {
   /**
    * Makes the named servers and skills what is wanted, within the given transaction and with a fixed number of statements.
    * Answers in the order of the input, then what prune deletes, by id. That the agents they are assigned to exist, or are
-   * made by the same manifest, has been checked. Errors: APPLY_IN_PROGRESS; BUNDLE_MISSING, not in a dry run;
+   * made by the same manifest, has been checked. Errors: BUNDLE_MISSING, not in a dry run;
    * SKILL_NAME_DIFFERS; ASSIGNMENT_CONTRADICTORY; MCP_VARIABLE_INVALID.
    */
   applyCatalog(

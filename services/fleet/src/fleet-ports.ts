@@ -208,10 +208,10 @@ export interface FleetService {
   /** What agents inherit; undefined when nothing is set. */
   storedDefaults(tx: Queryable): Promise<AgentSpec | undefined>;
   /**
-   * Makes the fleet what a manifest says. Of two applies at once the first wins and the other gets a conflict. The number of
-   * statements does not depend on the number of resources.
+   * Makes the fleet what a manifest says; whoever else changes it waits meanwhile. The number of statements does not depend on the
+   * number of resources.
    *
-   * Errors: APPLY_IN_PROGRESS, AGENT_CHANGED; AGENT_MODEL_INVALID and PROVIDER_NOT_FOUND for what would not run;
+   * Errors: AGENT_CHANGED; AGENT_MODEL_INVALID and PROVIDER_NOT_FOUND for what would not run;
    * DEFAULTS_NEEDED and PROVIDER_IN_USE for what can't be taken away.
    */
   applyFleet(tx: Queryable, wanted: WantedFleet, options: ApplyOptions): Promise<FleetChanges>;

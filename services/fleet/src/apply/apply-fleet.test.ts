@@ -8,7 +8,7 @@ import {
   ProviderKind,
   ProviderSchema,
 } from "@openhermit/protocol/fleet/v1/agent";
-import { testDatabase, type TestDatabase } from "@openhermit/testing";
+import { testDatabase, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeFleet, type Fleet } from "../../test/fleet-harness.ts";
 import { EVERYTHING } from "../../test/test-people.ts";
@@ -122,30 +122,28 @@ describe("an apply", () => {
     expect((await fleet.agent("one")).desiredState).toBe(DesiredState.RUNNING);
   });
 
-  it("wins or gets a conflict when two are made at once, and a plan waits for nobody", async () => {
+  it("waits for another one and then finds what that did, and a plan waits for nobody", async () => {
+    let second: Promise<FleetChanges> | undefined;
     await store.database.transaction(async (tx) => {
       const options = { dryRun: false, prune: false, caller: fleet.caller("operator"), mayWrite: () => true };
       const record = async (): Promise<void> => {};
       await fleet.fleet.applyFleet(tx, { ...wanted }, { ...options, record });
-      await expect(fleet.apply(wanted)).rejects.toMatchObject({ code: "conflict", reason: "APPLY_IN_PROGRESS" });
+      second = fleet.apply(wanted);
+      const waits = sql`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;
+      await waitFor(async () => (await store.database.query(waits)).rowCount > 0, { what: "the second to wait" });
       expect(words(await fleet.apply(wanted, { dryRun: true }))).toEqual(all);
     });
-    expect(await ids()).toEqual(["one", "two"]);
+    expect(words((await second) as FleetChanges)).toEqual(none);
   });
 
-  it("lets one of fifty win at once, and the others change nothing", async () => {
+  it("is made fifty times at once without a deadlock, each over what the one before left", async () => {
     const named = (index: number) => ({ agents: [own("one", { displayName: `n${index}` })] });
     await fleet.apply({ agents: [own("one")] });
     fleet.trail.length = 0;
     const applies = Array.from({ length: 50 }, (_, index) => fleet.apply(named(index)));
-    const answers = await Promise.allSettled(applies);
-    const won = answers.filter(({ status }) => status === "fulfilled").length;
-    for (const answer of answers) {
-      if (answer.status === "rejected") expect(answer.reason).toMatchObject({ reason: "APPLY_IN_PROGRESS" });
-    }
-    // As many as did not overlap; each is one change.
-    expect(won).toBeGreaterThan(0);
-    expect(fleet.trail).toHaveLength(won);
+    const befores = (await Promise.all(applies)).map(({ agents }) => agents[0]?.fields[0]?.before);
+    expect(new Set(befores).size).toBe(50);
+    expect(fleet.trail).toHaveLength(50);
   });
 
   it("is all or nothing", async () => {

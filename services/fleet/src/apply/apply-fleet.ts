@@ -5,7 +5,6 @@ import { takeRetired } from "../agent-directory-store.ts";
 import type { ChangeAuthor } from "../agent-owner.ts";
 import { deleteAgents, insertAgents, updateAgents } from "../agent-store.ts";
 import { announceChanges } from "../announcement-store.ts";
-import { tryLockApply } from "../apply-lock-store.ts";
 import { defaultsChange } from "../change-defaults.ts";
 import { lockDefaults, readDefaults, writeDefaults } from "../defaults-store.ts";
 import type { FleetChange } from "../fleet-channel.ts";
@@ -41,7 +40,6 @@ export async function applyFleet(
   parts: ApplyParts,
 ): Promise<FleetChanges> {
   const { dryRun } = options;
-  if (!dryRun) await lockApply(tx);
   // Before anything else, so that from here on nobody writes the spec of an agent: see defaults-store.ts.
   const defaults = planDefaults(await (dryRun ? readDefaults : lockDefaults)(tx), wanted.defaults, options);
   const providers = planProviders(await readProviders(tx), wanted.providers, parts.builtins, options);
@@ -105,11 +103,4 @@ async function addAgents(tx: Queryable, { inserts }: AgentsPlan): Promise<void> 
     });
   }
   await takeRetired(tx, ids);
-}
-
-async function lockApply(tx: Queryable): Promise<void> {
-  if (await tryLockApply(tx)) return;
-  throw conflict("APPLY_IN_PROGRESS", "another manifest is being applied", {
-    hint: "Nothing was changed. See what it did with a dry run, then apply again.",
-  });
 }
