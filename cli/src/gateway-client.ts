@@ -34,8 +34,8 @@ export const NO_DEADLINE = { timeoutMs: 0 } as const;
 
 /** How long a unary call may take. */
 const CALL_TIMEOUT_MS = 30_000;
-/** The files of a skill are the largest message: 10 MiB, and their paths. */
-const MAX_MESSAGE_BYTES = 12 * 1024 * 1024;
+/** The files of a skill and the export of a large fleet are the largest messages. */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
 /** Makes the clients. Connects with the first call. */
 export function createGateway(options: {

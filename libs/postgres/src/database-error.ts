@@ -1,4 +1,4 @@
-import { MeshError, toError, unavailable } from "@openhermit/errors";
+import { invalidArgument, MeshError, toError, unavailable } from "@openhermit/errors";
 import { DatabaseError } from "pg";
 
 /** Socket and name errors: the server could not be reached, or the connection broke. */
@@ -86,6 +86,12 @@ export function toCallerError(error: unknown): unknown {
     case "53100":
       return unavailable("DATABASE_FULL", "the disk of the database is full", {
         hint: "Free some space; the gateway goes on by itself.",
+        cause: error,
+      });
+    case "22P05":
+    case "22021":
+      return invalidArgument("TEXT_NOT_STORABLE", "a text holds a character that can't be stored: NUL, U+0000", {
+        hint: "Remove it, then try again; nothing was changed.",
         cause: error,
       });
     case "25006":

@@ -2,7 +2,7 @@ import { inspect } from "node:util";
 
 /** How long to wait, and for what. */
 export interface WaitOptions {
-  /** In milliseconds. Default 10,000. */
+  /** In milliseconds. Default 20,000. */
   deadlineMs?: number;
   /** What is waited for, for the error: "the turn to end". */
   what: string;
@@ -18,7 +18,7 @@ export async function waitFor<T>(
   probe: () => T | Promise<T>,
   options: WaitOptions,
 ): Promise<Exclude<NonNullable<T>, false>> {
-  const { deadlineMs = 10_000, what } = options;
+  const { deadlineMs = 20_000, what } = options;
   const end = performance.now() + deadlineMs;
   let last: unknown;
   for (;;) {

@@ -1,9 +1,9 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { agentNotFound, reachOf, type Caller } from "@openhermit/caller";
-import { permissionDenied } from "@openhermit/errors";
+import { permissionDenied, resourceExhausted } from "@openhermit/errors";
 import type { McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import { bareUrl, isPlainValue } from "@openhermit/secret-reference";
 import { manifestText, type ManifestContent } from "./export-yaml.ts";
-import { isPlainValue } from "./interpolation.ts";
 import type { ManifestParts } from "./plan.ts";
 import { inSnapshot } from "./snapshot.ts";
 
@@ -14,6 +14,9 @@ export interface ExportedManifest {
   /** How many values in it may be secret: of environments and headers, and URLs with a password or a query. */
   plainValueCount: number;
 }
+
+/** The largest manifest, bytes: what fits an answer. */
+const MAX_BYTES = 15 * 1024 * 1024;
 
 /** The most names that an error tells. */
 const MAX_NAMES = 20;
@@ -52,11 +55,17 @@ export async function exportManifest(
       },
     );
   }
+  const text = manifestText(
+    { ...content, mcpServers },
+    { skillPaths, leftOut: content.mcpServers.filter(isLeftOut).map(({ id }) => id) },
+  );
+  if (Buffer.byteLength(text) > MAX_BYTES) {
+    throw resourceExhausted("EXPORT_TOO_LARGE", "the manifest of all of this would have more than 15 MiB", {
+      hint: "Export in parts, by the names of agents.",
+    });
+  }
   return {
-    text: manifestText(
-      { ...content, mcpServers },
-      { skillPaths, leftOut: content.mcpServers.filter(isLeftOut).map(({ id }) => id) },
-    ),
+    text,
     skillIds: content.skills.map(({ id }) => id).toSorted(),
     plainValueCount: plain.reduce((sum, { count }) => sum + count, 0),
   };
@@ -91,16 +100,9 @@ function plainValues({ transport }: McpServer): number {
       return Object.values(transport.value.env).filter(isPlainValue).length;
     case "http": {
       const { url, headers } = transport.value;
-      return Object.values(headers).filter(isPlainValue).length + (isBareUrl(url) ? 0 : 1);
+      return Object.values(headers).filter(isPlainValue).length + (bareUrl(url) === url ? 0 : 1);
     }
     case undefined:
       return 0;
   }
-}
-
-/** Whether a URL has no part in which keys are handed over. */
-function isBareUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { username, password, search, hash } = new URL(text);
-  return username + password + search + hash === "";
 }

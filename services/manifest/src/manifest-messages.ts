@@ -13,6 +13,7 @@ import {
   type Manifest,
 } from "@openhermit/protocol/manifest/v1/manifest_service";
 import type { ResourceDrift } from "./drift.ts";
+import { createFieldBudget } from "./field-budget.ts";
 import { fileTitle } from "./manifest-document.ts";
 import type { PlannedChange } from "./planned-change.ts";
 import type { Problem } from "./problem-list.ts";
@@ -25,33 +26,29 @@ export function changeMessages(planned: readonly PlannedChange[]): {
   changes: MessageInitShape<typeof ChangeSchema>[];
   unchangedCount: number;
 } {
+  const shown = createFieldBudget();
   const changes = planned.flatMap(({ resourceType, change: { id, action, fields } }) =>
     action === "none" || action === "refused"
       ? []
-      : [{ action: ACTIONS[action], resourceType, resourceId: id, fields: fields.map((field) => ({ ...field })) }],
+      : [{ action: ACTIONS[action], resourceType, resourceId: id, fields: shown(fields) }],
   );
   return { changes, unchangedCount: planned.length - changes.length };
 }
 
-/** One resource that differs. */
-export function driftMessage({
-  kind,
-  resourceType,
-  id,
-  fields,
-  lastChange,
-}: ResourceDrift): MessageInitShape<typeof DriftSchema> {
-  return {
+/** What differs, and who did it. */
+export function driftMessages(drifts: readonly ResourceDrift[]): MessageInitShape<typeof DriftSchema>[] {
+  const shown = createFieldBudget();
+  return drifts.map(({ kind, resourceType, id, fields, lastChange }) => ({
     kind: KINDS[kind],
     resourceType,
     resourceId: id,
-    fields: fields.map((field) => ({ ...field })),
+    fields: shown(fields),
     ...(lastChange && {
       actor: lastChange.actor,
       time: timestampFromDate(lastChange.time),
       action: lastChange.action,
     }),
-  };
+  }));
 }
 
 /** The manifest of a request, whose short form is one file. */

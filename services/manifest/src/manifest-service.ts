@@ -1,4 +1,4 @@
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { callerName, type Caller, type RecordChanges } from "@openhermit/caller";
 import type { Database } from "@openhermit/postgres";
 import { ManifestService, type Manifest } from "@openhermit/protocol/manifest/v1/manifest_service";
@@ -7,10 +7,13 @@ import { applyManifest } from "./apply.ts";
 import { compareAgents } from "./compare.ts";
 import { detectDrift } from "./drift.ts";
 import { exportManifest } from "./export.ts";
-import { changeMessages, driftMessage, invalidManifest, requestedManifest } from "./manifest-messages.ts";
+import { changeMessages, driftMessages, invalidManifest, requestedManifest } from "./manifest-messages.ts";
 import type { ManifestPorts } from "./manifest-ports.ts";
 import { createRuleCheck } from "./message-rules.ts";
 import { planManifest, type PlanResult } from "./plan.ts";
+
+/** The largest answer, bytes: a plan or drift within its budget of text, or the export of a large fleet. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** What the service is made of. */
 export interface ManifestServiceOptions {
@@ -43,7 +46,7 @@ export function createManifestService(options: ManifestServiceOptions): Manifest
   };
   return {
     routes: (router) => {
-      router.service(ManifestService, {
+      const implementation: ServiceImpl<typeof ManifestService> = {
         planManifest: async ({ manifest, prune }, context) => {
           const source = sent(manifest);
           return planned(source, await planManifest(parts, callOf(source, context), prune));
@@ -63,7 +66,7 @@ export function createManifestService(options: ManifestServiceOptions): Manifest
           const source = sent(manifest);
           const result = await detectDrift(parts, callOf(source, context));
           if (result.kind === "invalid") throw invalidManifest(source, result.problems);
-          return { drifts: result.drifts.map(driftMessage), unchangedCount: result.unchangedCount };
+          return { drifts: driftMessages(result.drifts), unchangedCount: result.unchangedCount };
         },
         exportManifest: async ({ agentIds, skillPaths }, context) => {
           const call = { context, caller: options.caller(context) };
@@ -73,7 +76,8 @@ export function createManifestService(options: ManifestServiceOptions): Manifest
         compareAgents: async ({ agentId, otherAgentId }, context) => ({
           fields: await compareAgents(parts, options.caller(context), [agentId, otherAgentId]),
         }),
-      });
+      };
+      router.service(ManifestService, implementation, { writeMaxBytes: MAX_ANSWER_BYTES });
     },
     close: async () => {},
   };
