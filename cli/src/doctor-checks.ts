@@ -126,13 +126,16 @@ function isWell(agent: Agent): boolean {
 
 function agentFix({ home }: CliConfig, agent: Agent): string {
   if (isRejected(agent)) return "mend it in the manifest, then bin/hermit apply -f FILE; until then it runs as before";
-  if (agent.spec?.launcher === Launcher.EXTERNAL) return "start its sidecar on its host: bin/hermit sidecars --help";
+  if ((agent.effectiveSpec ?? agent.spec)?.launcher === Launcher.EXTERNAL)
+    return "start its sidecar on its host: bin/hermit sidecars --help";
   return `bin/hermit agents restart ${agent.id}; its log is ${join(home, "sidecars", agent.id, "sidecar.log")}`;
 }
 
 function componentFix(component: string, agentId: string): string {
   if (component === "model") return "check the model's API key in the environment of bin/hermit up, then start again";
-  if (component.startsWith("mcp:"))
-    return "check the server's command or url in the manifest, then bin/hermit apply -f FILE";
+  if (component.startsWith("mcp:")) {
+    const id = component.slice("mcp:".length);
+    return `bin/hermit mcp get ${id} shows its command or URL; mend it there or in the manifest: bin/hermit mcp add ${id}`;
+  }
   return `bin/hermit logs --agent ${agentId}`;
 }

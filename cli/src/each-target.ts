@@ -5,7 +5,7 @@ import { plainLine } from "./output/plain-text.ts";
 import { suggestName } from "./suggest-name.ts";
 
 /**
- * Does the same to several things, one after the other, and goes on after an error of one: it is told in a line, and the
+ * Does the same to several things, one after the other, and goes on after an error of one: it is told, and the
  * command ends with 1. The error of a single thing is thrown, and so is one that would come again for each. Returns those
  * that went well.
  */
@@ -27,10 +27,13 @@ export async function eachTarget<Done>(
       const plain = toCliError(error, gateway);
       if (plain.exitCode !== ExitCode.error || isUnreachable(error)) throw error;
       const { message, why } = gateway ? await suggestName(plain, gateway) : plain;
-      const reason = why === undefined ? "" : ` (${plainLine(why)})`;
+      const reasons = why?.split("\n") ?? [];
+      const [only = ""] = reasons;
+      const reason = reasons.length === 1 ? ` (${plainLine(only)})` : "";
       cli.terminal.say(
         `${noun} ${name}: ${cli.terminal.paintWords(["red", "bold"], "error:")} ${plainLine(message)}${reason}`,
       );
+      if (reasons.length > 1) for (const one of reasons) cli.terminal.say(`  ${plainLine(one)}`);
       cli.setExitCode(ExitCode.error);
     }
   }

@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, (fields: Fields, source: CredentialSourc
   AGENT_STOPPED: ({ agent_id: id = "AGENT" }) => `bin/hermit agents start ${id}, then send the message again`,
   AGENT_UNREACHABLE: ({ agent_id: id = "AGENT" }) => `bin/hermit agents get ${id}`,
   MCP_SERVER_NOT_FOUND: () => "bin/hermit mcp list",
+  PROVIDER_NOT_FOUND: () => "name a provider that exists, or put this one under providers: in a manifest and apply it",
   SKILL_NOT_FOUND: () => "bin/hermit skills list",
   SESSION_NOT_FOUND: () => "bin/hermit sessions list",
   CREDENTIAL_MISSING: (_, source) => renewCommand(source),

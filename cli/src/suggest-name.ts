@@ -34,6 +34,10 @@ const KINDS: Readonly<Record<string, Kind>> = {
       return ids(await listAllSkills(gateway, signal));
     },
   },
+  PROVIDER_NOT_FOUND: {
+    field: "provider",
+    names: async ({ fleet }, signal) => (await fleet.listProviders({}, { signal })).providers.map(({ name }) => name),
+  },
   MEMBER_NOT_FOUND: {
     field: "member_id",
     names: async (gateway, signal) => {

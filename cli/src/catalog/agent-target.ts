@@ -27,11 +27,16 @@ export function assignedText({ agents, disabledAgents }: Assigned): string {
   return disabledAgents.length === 0 ? EVERY_AGENT : `${EVERY_AGENT} except ${disabledAgents.join(", ")}`;
 }
 
-/** Who uses it, in words: `every agent, also future ones`, `every agent except two`, `one, three`, `no agent`. */
+/**
+ * Who uses it, in words: `every agent, also future ones`, `every agent except two`, `one, three`, `no agent`. Of those that
+ * keep it without `*`: `every agent, also future ones; one also by itself`.
+ */
 export function usersText(assigned: Assigned): string {
   const text = assignedText(assigned);
-  if (text === EVERY_AGENT) return "every agent, also future ones";
-  return text === "-" ? "no agent" : text.replace(/^\*/, "every agent");
+  if (!assigned.agents.includes(EVERY_AGENT)) return text === "-" ? "no agent" : text;
+  const all = text === EVERY_AGENT ? "every agent, also future ones" : text.replace(/^\*/, "every agent");
+  const own = assigned.agents.filter((agent) => agent !== EVERY_AGENT);
+  return own.length === 0 ? all : `${all}; ${own.join(", ")} also by ${own.length === 1 ? "itself" : "themselves"}`;
 }
 
 /** The agents that a change for these targets concerns; empty: all. */

@@ -50,6 +50,8 @@ function disabledText({ id, target, changed, assigned }: Said): string {
       ? `${id} is no longer used by agent ${target}${others}`
       : `${id} is not used by agent ${target} anyway`;
   }
-  const own = assigned.agents.length === 0 ? "" : `; on its own account still by ${assigned.agents.join(", ")}`;
-  return changed ? `${id} is no longer used by every agent${own}` : `${id} is not assigned to every agent anyway${own}`;
+  const { agents } = assigned;
+  if (agents.length === 0) return changed ? `${id} is no longer used by any agent` : `${id} is used by no agent anyway`;
+  const own = `${agents.join(", ")} still ${agents.length === 1 ? "has" : "have"} it by ${agents.length === 1 ? "itself" : "themselves"}`;
+  return changed ? `${id} is no longer used by '*'; ${own}` : `${id} is not used by '*' anyway; ${own}`;
 }

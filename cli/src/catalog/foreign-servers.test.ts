@@ -36,9 +36,9 @@ describe("readForeignServers", () => {
           type: "streamableHttp",
           url: "https://x/mcp",
           headers: { A: "b" },
-          disabled: true,
           timeout: 3,
         },
+        unused: { command: "x", disabled: true },
         "2-fast_2": { type: "stdio", command: "x", args: [1, true], env: { N: 5 } },
       },
     });
@@ -47,8 +47,9 @@ describe("readForeignServers", () => {
       { id: "fast-2", type: "stdio", command: "x", args: ["1", "true"], env: { N: "5" } },
     ]);
     expect(notes).toEqual([
+      "unused: left out, since it is disabled there",
       "GitHub Copilot is called github-copilot here",
-      "github-copilot: left out, since it has no meaning here: disabled, timeout",
+      "github-copilot: left out, since it has no meaning here: timeout",
       "2-fast_2 is called fast-2 here",
     ]);
   });
@@ -94,8 +95,8 @@ describe("readForeignServers", () => {
     });
     expect(said.split("\n")).toEqual([
       "x.json can't be imported; nothing was changed",
-      "a.command: the variable HOEM is not set, or should be ${secret.HOEM}",
-      "a.args[0]: ${input:key} has no meaning here; a secret is ${secret.NAME}",
+      "a.command: the variable HOEM is not set; set it",
+      "a.args[0]: ${input:key} has no meaning here; write the value",
       "a.env: it must be an object of words",
       "b.command: it must be text",
       "c: it is no object",

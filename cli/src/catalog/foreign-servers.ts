@@ -33,11 +33,15 @@ const MAX_NAMES = 1000;
  * `${NAME:-fallback}` are taken from the environment, `${secret.NAME}` stays. Throws CliError with every problem at once.
  */
 export function readForeignServers(text: string, label: string, environment: Values): ForeignServers {
-  const named = Object.entries(sectionOf(text, label));
-  if (named.length === 0) throw unreadable(label, "it names no server");
-  if (named.length > MAX_NAMES) throw unreadable(label, `it names more than ${MAX_NAMES} servers`);
+  const all = Object.entries(sectionOf(text, label));
+  if (all.length === 0) throw unreadable(label, "it names no server");
+  if (all.length > MAX_NAMES) throw unreadable(label, `it names more than ${MAX_NAMES} servers`);
   const problems: string[] = [];
-  const notes: string[] = [];
+  // Who switched one off there would be surprised to see it run here.
+  const off = all.filter(([, value]) => isObject(value) && value["disabled"] === true);
+  const notes = off.map(([name]) => `${shown(name)}: left out, since it is disabled there`);
+  const named = all.filter((one) => !off.includes(one));
+  if (named.length === 0) throw unreadable(label, "all its servers are disabled");
   const servers = named.map(([name, value]) => readServer({ name, value, environment, problems, notes }));
   for (const { id } of servers.filter((one, index) => servers.findIndex(({ id: other }) => other === one.id) !== index))
     problems.push(`${id}: two servers would be called so`);
@@ -89,7 +93,11 @@ function readServer(options: {
   const left = Object.keys(value).filter((key) => !KEYS.includes(key));
   if (left.length > 0) notes.push(`${id}: left out, since it has no meaning here: ${left.map(shown).join(", ")}`);
   const resolve = (text: string, path: string): string =>
-    resolveVariables(text, environment, (problem) => problems.push(`${id}.${path}: ${problem}`));
+    resolveVariables(text, environment, {
+      // Nowhere else is a secret put in.
+      secret: /^(env|headers)\./.test(path) ? secretName(path.slice(path.indexOf(".") + 1)) : undefined,
+      problem: (words) => problems.push(`${id}.${path}: ${words}`),
+    });
   const word = (key: "command" | "type" | "url"): object => {
     const found = value[key];
     if (found === undefined || found === null) return {};
@@ -134,26 +142,36 @@ function transportType(read: { type?: string }): object {
   return /^(streamable-?http|http)$/i.test(type) ? { type: "http" } : { type };
 }
 
-function resolveVariables(text: string, environment: Values, problem: (words: string) => void): string {
+function resolveVariables(
+  text: string,
+  environment: Values,
+  { secret, problem }: { secret: string | undefined; problem(words: string): void },
+): string {
   return text.replace(REFERENCE, (whole, inner: string) => {
     if (inner.startsWith("secret.")) return whole;
     const [, name, fallback] = /^(?:env:)?([A-Za-z_]\w*)(?::-(.*))?$/s.exec(inner) ?? [];
     const found = name === undefined ? undefined : environment[name];
     if (found !== undefined && (found !== "" || fallback === undefined)) return found;
     if (fallback !== undefined) return fallback;
+    const orSecret = secret === undefined ? "" : `, or for a secret \${secret.${secret}}`;
     problem(
       name === undefined
-        ? `${shown(whole)} has no meaning here; a secret is \${secret.NAME}`
-        : `the variable ${name} is not set, or should be \${secret.${name}}`,
+        ? `${shown(whole)} has no meaning here; write the value${orSecret}`
+        : `the variable ${name} is not set; set it${orSecret === "" ? "" : `${orSecret} in the file`}`,
     );
     return whole;
   });
 }
 
 function secretNote(id: string, key: string, name: string): string {
-  const suggested = name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_");
-  const secret = /^[A-Z][A-Z0-9_]*(KEY|TOKEN|SECRET|PASSWORD)$/.test(suggested) ? suggested : `${suggested}_TOKEN`;
+  const secret = secretName(name);
   return `${id}: ${key}.${shown(name)} seems to be secret and is stored as it is; rather write \${secret.${secret}}, and set ${secret} where the gateway starts`;
+}
+
+/** What a secret of this name is called in the environment of a sidecar. */
+function secretName(name: string): string {
+  const suggested = name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_");
+  return /^[A-Z][A-Z0-9_]*(KEY|TOKEN|SECRET|PASSWORD)$/.test(suggested) ? suggested : `${suggested}_TOKEN`;
 }
 
 /** Ids are lower-case letters, digits and dashes, at most 32. */

@@ -87,7 +87,7 @@ describe("hermit mcp import", () => {
 
   it("shows the plan and carries out exactly that; existing servers keep their agents and bounds", async () => {
     const mcpServers = {
-      files: { command: "node", args: ["./x", "${TEXT}"], env: { A: "${TEXT}", K: "${secret.K_KEY}" }, disabled: true },
+      files: { command: "node", args: ["./x", "${TEXT}"], env: { A: "${TEXT}", K: "${secret.K_KEY}" }, cwd: "." },
       new: { type: "http", url: "https://x/${TEXT}" },
     };
     const imported = await run(["mcp", "import", file({ mcpServers })], { TEXT: "a${b}" });
@@ -95,7 +95,7 @@ describe("hermit mcp import", () => {
       code: 0,
       stdout: expect.stringMatching(/^\+ mcp-server search\n~ mcp-server files\n.*npx → node\n.*1 created, 1 updated/),
     });
-    expect(imported.stderr).toContain("note: files: left out, since it has no meaning here: disabled");
+    expect(imported.stderr).toContain("note: files: left out, since it has no meaning here: cwd");
     // What is no reference in the file is none in the manifest.
     expect(sent()).toMatchObject({
       folder,

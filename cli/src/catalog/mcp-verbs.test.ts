@@ -258,7 +258,7 @@ describe("hermit mcp enable and disable", () => {
     const disabled = await run(["mcp", "disable", "files", "--agent", "one", "--agent", "*"]);
     expect(disabled.stderr.split("\n")).toEqual([
       "files is no longer used by agent one; other agents still use it, by '*'",
-      "files is no longer used by every agent; on its own account still by three",
+      "files is no longer used by '*'; three still has it by itself",
       "",
     ]);
     expect((await words("mcp enable files")).stderr).toContain("--agent");
@@ -273,7 +273,7 @@ describe("hermit mcp enable and disable", () => {
     const enabled = await run(["mcp", "enable", "files", "--agent", "*", "--wait"]);
     expect(enabled).toMatchObject({
       code: 0,
-      stderr: expect.stringMatching(/2 of 2 applied .*\n[^]*2 of 2 connected/),
+      stderr: expect.stringMatching(/2 of 2 applied .*\n[^]*2 of 2 connected to files/),
     });
     expect(asked.at(-1)).toMatchObject({ method: "watchApplied", request: { agentIds: [] } });
     states = [HealthState.DOWN];
@@ -285,7 +285,9 @@ describe("hermit mcp enable and disable", () => {
     states = [HealthState.DOWN];
     const down = await words("mcp enable files --agent one --agent three --wait");
     expect(down.code).toBe(1);
-    expect(down.stderr).toMatch(/1 of 2 connected \(.*; not connected:\n {2}three {2}down: spawn x ENOENT\n/);
+    expect(down.stderr).toMatch(
+      /1 of 2 connected to files \(.*; not connected:\n {2}three {2}down: spawn x ENOENT\nthey go on trying; bin\/hermit mcp status files /,
+    );
     expect(asked.at(-1)).toMatchObject({ request: { agentIds: ["one", "three"] } });
     states = [HealthState.UNSPECIFIED];
     const slow = await words("mcp enable files --agent three --wait --timeout 1s");
@@ -305,7 +307,7 @@ describe("hermit mcp status", () => {
       ["AGENT", "STATE", "TOOLS", "SINCE", "BY", "LAST ERROR"],
       ["one", "connected", "13", "3m", "*"],
       ["stopped", "stopped", "-", "-", "*"],
-      ["three", "down", "-", "1m", "own", "2m ago: spawn x ENOENT"],
+      ["three", "down", "-", "1m", "own", "spawn x ENOENT"],
       ["two", "leaving", "-", "-", "-"],
       [""],
     ]);

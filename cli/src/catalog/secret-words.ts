@@ -1,7 +1,5 @@
+import { isPlainValue, isSecretName } from "@openhermit/secret-reference";
 import { CliError } from "../cli-error.ts";
-
-const SECRET_NAME = /^(?!OPENHERMIT_)[A-Z][A-Z0-9_]*(KEY|TOKEN|SECRET|PASSWORD)$/;
-const REFERENCE = /\$\{secret\.[A-Z][A-Z0-9_]*\}/g;
 
 /** Whether the name of a variable or a header says that its value is secret. */
 export const soundsSecret = (name: string): boolean =>
@@ -9,9 +7,7 @@ export const soundsSecret = (name: string): boolean =>
 
 /** Whether a value may be secret as it stands: by its name, and unless it refers to a secret. */
 export function looksSecret(name: string, value: string): boolean {
-  if (!soundsSecret(name)) return false;
-  const rest = value.replaceAll(REFERENCE, "").trim();
-  return rest !== "" && !/^(bearer|basic|token)$/i.test(rest);
+  return soundsSecret(name) && isPlainValue(value);
 }
 
 /** A value as it may be shown. */
@@ -19,7 +15,7 @@ export const shownSecret = (name: string, value: string): string => (looksSecret
 
 /** What a value is written as that a sidecar takes from its secrets. Throws CliError for a name that is none. */
 export function secretReference(name: string): string {
-  if (SECRET_NAME.test(name)) return `\${secret.${name}}`;
+  if (isSecretName(name)) return `\${secret.${name}}`;
   const next =
     "choose a name in capitals that ends in KEY, TOKEN, SECRET or PASSWORD, and not with OPENHERMIT_ before it";
   throw new CliError(`"${name.slice(0, 60)}" is no name of a secret`, { next });

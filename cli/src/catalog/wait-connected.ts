@@ -14,7 +14,7 @@ const LISTED = 20;
 
 /**
  * Waits until a server's first connection has come to an end, one way or the other, with each of the agents that run
- * (empty: all). Says `16 of 17 connected`, who is not and why; true when all are.
+ * (empty: all). Says `16 of 17 connected to files`, who is not and why; true when all are.
  */
 export async function waitConnected(
   cli: Cli,
@@ -40,11 +40,11 @@ export async function waitConnected(
       const passed = performance.now() - began;
       if (open.length === 0 || passed >= timeoutMs) {
         line.clear();
-        for (const words of endLines(cli, concerned, connected, passed)) terminal.say(words);
+        for (const words of endLines(cli, mcpServerId, concerned, passed)) terminal.say(words);
         return connected === concerned.length;
       }
       const names = open.slice(0, 8).map(({ status }) => status.agentId);
-      line.show(`${connected} of ${concerned.length} connected, waiting for ${names.join(", ")}`);
+      line.show(`${connected} of ${concerned.length} connected to ${mcpServerId}, waiting for ${names.join(", ")}`);
       await sleep(Math.min(pause, timeoutMs - passed));
     }
   } finally {
@@ -52,17 +52,20 @@ export async function waitConnected(
   }
 }
 
-function endLines({ terminal }: Cli, concerned: readonly Connection[], connected: number, ms: number): string[] {
+function endLines({ terminal }: Cli, mcpServerId: string, concerned: readonly Connection[], ms: number): string[] {
   const missing = concerned.filter(({ state }) => state !== "connected");
-  const summary = `${connected} of ${concerned.length} connected (${millisecondsText(ms)})`;
+  const connected = concerned.length - missing.length;
+  const summary = `${connected} of ${concerned.length} connected to ${mcpServerId} (${millisecondsText(ms)})`;
   if (missing.length === 0) return concerned.length === 0 ? [] : [summary];
   const width = Math.max(...missing.slice(0, LISTED).map(({ status }) => status.agentId.length));
   return [
     terminal.paintWords(connected === 0 ? "red" : "yellow", `${summary}; not connected:`),
     ...missing.slice(0, LISTED).map(({ status, state }) => {
-      const why = status.lastError === "" ? "" : `: ${plainLine(status.lastError, 500)}`;
-      return `  ${status.agentId.padEnd(width)}  ${state}${why}`;
+      const silence = state === "connecting" ? "it has not answered yet" : "";
+      const why = status.lastError === "" ? silence : plainLine(status.lastError, 500);
+      return `  ${status.agentId.padEnd(width)}  ${state}${why === "" ? "" : `: ${why}`}`;
     }),
     ...(missing.length > LISTED ? [`  and ${missing.length - LISTED} more`] : []),
+    `they go on trying; bin/hermit mcp status ${mcpServerId} shows how they are`,
   ];
 }

@@ -60,7 +60,7 @@ function changedBy({ kind, actor, time, action }: Drift, now: number): string {
     return `${done} by: not known, the audit trail does not say`;
   }
   const when = time ? ` ${agoText(now - timestampMs(time))} (${minuteText(time)})` : "";
-  return `${verbOf(action)} by ${visibleText(actor)}${when}`;
+  return `${verbOf(action, kind)} by ${visibleText(actor)}${when}`;
 }
 
 const VERBS: Readonly<Record<string, string>> = {
@@ -73,8 +73,9 @@ const VERBS: Readonly<Record<string, string>> = {
   move: "moved",
 };
 
-/** What `agents.update` did. */
-const verbOf = (action: string): string => VERBS[action.slice(action.lastIndexOf(".") + 1)] ?? "changed";
+/** What `agents.update` did. Of what the manifest does not know the last change may not be the one that added it. */
+const verbOf = (action: string, kind: DriftKind): string =>
+  VERBS[action.slice(action.lastIndexOf(".") + 1)] ?? (kind === DriftKind.ADDED ? "last changed" : "changed");
 
 /** `12 s ago`, `3 min ago`, `2 h ago`, `5 d ago`. */
 function agoText(milliseconds: number): string {

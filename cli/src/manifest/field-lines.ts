@@ -19,7 +19,7 @@ const UNSET = "(not set)";
 export function fieldLines(terminal: Terminal, fields: readonly FieldChange[], view: FieldView): string[] {
   const isText = ({ before, after }: FieldChange): boolean => view === "both" && /\n/.test(before + after);
   const lengths = fields.filter((field) => !isText(field)).map(({ path }) => path.length);
-  const width = Math.min(MAX_PATH, Math.max(0, ...lengths)) + 1;
+  const width = Math.max(0, ...lengths.filter((length) => length <= MAX_PATH)) + 1;
   const room = (terminal.isTerminal.out ? terminal.width : WIDTH_ELSEWHERE) - INDENT.length;
   return fields.flatMap((field) => {
     const path = visibleText(field.path).replaceAll("\n", "\\n");

@@ -25,9 +25,9 @@ it("aligns values, and does not let a long path move the others", () => {
       { path: long, before: "(sensitive)", after: "(sensitive)", sensitive: true },
     ]),
   ).toEqual([
-    "    model:                        a/b → c/d",
-    "    turnLimits.timeout:           (not set) → 5m",
-    "    team:                         red → (not set)",
+    "    model:              a/b → c/d",
+    "    turnLimits.timeout: (not set) → 5m",
+    "    team:               red → (not set)",
     `    ${long}: (sensitive) → (sensitive)`,
   ]);
 });

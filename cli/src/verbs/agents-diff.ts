@@ -10,6 +10,7 @@ import { valueText } from "../manifest/value-text.ts";
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
 import { formatTable, type Column } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
+import { wrapWords } from "../output/wrap-words.ts";
 
 const EXAMPLES = `Examples:
   $ hermit agents diff one two
@@ -23,6 +24,9 @@ const DIFFER = 2;
 const UNSET = "-";
 /** The longest value that a table of a file or a pipe shows. */
 const ELSEWHERE = 200;
+
+/** What fieldLines puts in front of each line. */
+const INDENT = 4;
 
 /** `hermit agents diff ONE TWO`. */
 export const declareAgentsDiff: DeclareVerb = (agents, cli) => {
@@ -65,11 +69,17 @@ function printDifferences(terminal: Terminal, ids: [string, string], fields: rea
   for (const field of others) {
     // As a text of several lines, so that the values stand below each other.
     const { path, before, after } = field;
-    const texts = create(FieldChangeSchema, { path, before: withEnd(before), after: withEnd(after) });
-    for (const line of fieldLines(terminal, [texts], "both")) terminal.line(line.replace(/^ {4}/, ""));
+    const texts = create(FieldChangeSchema, { path, before: textOf(before, terminal), after: textOf(after, terminal) });
+    for (const line of fieldLines(terminal, [texts], "both")) terminal.line(line.slice(INDENT));
   }
 }
 
 const cellText = (value: string): string => (value === "" ? UNSET : valueText(value.trimEnd()));
 
-const withEnd = (value: string): string => (value === "" ? "" : `${value.trimEnd()}\n`);
+/** A value as lines that fit on a terminal: all of it counts, since both may differ in every word. */
+function textOf(value: string, terminal: Terminal): string {
+  if (value === "") return "";
+  const lines = value.trimEnd().split("\n");
+  const room = terminal.isTerminal.out ? terminal.width - "  + ".length - INDENT : Infinity;
+  return `${lines.flatMap((line) => wrapWords(line, room)).join("\n")}\n`;
+}

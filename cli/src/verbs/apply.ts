@@ -20,8 +20,8 @@ const EXAMPLES = `Examples:
   $ generate-fleet | hermit apply -f -
 
 All of it is done, or nothing. Ends with 0; 1 for an error, and when with
---wait not all agents have applied it in time; 4 when a login is needed;
-5 when the plan is stale.
+--wait not all agents have applied it in time or are connected to the MCP
+servers that changed; 4 when a login is needed; 5 when the plan is stale.
 `;
 
 interface ApplyOptions extends ManifestOption, WaitOptions {
@@ -70,7 +70,7 @@ async function runApply(cli: Cli, options: ApplyOptions): Promise<void> {
   });
   const { changes, unchangedCount } = done;
   if (output === "text" && changes.length > 0) terminal.line(appliedSummary(countChanges(changes, unchangedCount)));
-  const allApplied = await followApply(cli, gateway, changes, options);
-  if (output !== "text") await printPlanData(terminal, output, done, allApplied === undefined ? {} : { allApplied });
-  if (allApplied === false) cli.setExitCode(ExitCode.error);
+  const outcome = await followApply(cli, gateway, changes, options);
+  if (output !== "text") await printPlanData(terminal, output, done, { ...outcome });
+  if (outcome?.allApplied === false || outcome?.allConnected === false) cli.setExitCode(ExitCode.error);
 }

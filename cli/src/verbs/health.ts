@@ -13,6 +13,7 @@ import { outputOption, printValue, type OutputFormat } from "../output/print.ts"
 import { formatTable, type Column } from "../output/table.ts";
 import { enumWord } from "../output/enum-word.ts";
 import { plainLine } from "../output/plain-text.ts";
+import { wrapWords } from "../output/wrap-words.ts";
 import { ageText } from "../output/time-text.ts";
 import type { Terminal } from "../output/terminal.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
@@ -26,6 +27,8 @@ Exit codes: 0 OK, 1 DEGRADED, 2 DOWN, 3 nobody knows: the gateway
 does not answer, or refuses to say.
 `;
 const UNTOLD = 3;
+/** How many agents are named for one reason. */
+const NAMED = 8;
 
 /** `hermit health`: how the gateway and the agents are. */
 export const declareHealth: DeclareVerb = (program, cli) => {
@@ -71,7 +74,8 @@ interface Row {
 
 function printHealth(terminal: Terminal, health: FleetHealth, all: boolean): void {
   terminal.line(paintState(terminal, health.state, wordOf(health.state)));
-  for (const reason of health.reasons) terminal.line(`  ${plainLine(reason)}`);
+  const reasons = groupReasons(health.reasons);
+  for (const reason of reasons) for (const line of reasonLines(terminal, reason)) terminal.line(line);
   const rows = [
     ...rowsOf("gateway", health.gatewayComponents, all),
     ...health.agents.flatMap(({ agentId, components }) => rowsOf(agentId, components, all)),
@@ -82,9 +86,34 @@ function printHealth(terminal: Terminal, health: FleetHealth, all: boolean): voi
     { title: "COMPONENT", text: (row) => row.component },
     { title: "STATE", text: (row) => wordOf(row.state), paint: (row, text) => paintState(terminal, row.state, text) },
     { title: "SINCE", text: (row) => row.since },
-    { title: "DETAIL", text: (row) => row.detail },
+    // What stands in a reason above is not said again.
+    {
+      title: "DETAIL",
+      hideEmpty: true,
+      text: ({ detail }) => (reasons.some((one) => one.endsWith(`: ${detail}`)) ? "" : detail),
+    },
   ];
   terminal.line(formatTable(terminal, columns, rows));
+}
+
+/** What is the same with several agents, once: `agents "one", "two": mcp:files does not work: ...`. */
+function groupReasons(reasons: readonly string[]): string[] {
+  const agents = new Map<string, string[]>();
+  for (const reason of reasons) {
+    const [, agent, words] = /^agent ("[^"]+"): (.*)$/s.exec(reason) ?? [];
+    if (agent === undefined || words === undefined) agents.set(reason, []);
+    else agents.set(words, [...(agents.get(words) ?? []), agent]);
+  }
+  return [...agents].map(([words, ids]) => {
+    if (ids.length === 0) return words;
+    const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : "";
+    return `${ids.length === 1 ? "agent" : "agents"} ${ids.slice(0, NAMED).join(", ")}${more}: ${words}`;
+  });
+}
+
+function reasonLines(terminal: Terminal, reason: string): string[] {
+  const line = plainLine(reason, 1000);
+  return terminal.isTerminal.out ? wrapWords(line, terminal.width, "  ", "    ") : [`  ${line}`];
 }
 
 /** A row for each component; the ones that are well share one row, as old as the youngest of them. */

@@ -1,6 +1,4 @@
-import { toJson } from "@bufbuild/protobuf";
 import { basename, dirname, resolve } from "node:path";
-import { PlanManifestResponseSchema } from "@openhermit/protocol/manifest/v1/manifest_service";
 import { addWaitOptions, type WaitOptions } from "../applied/wait-options.ts";
 import { agentTargetOption, concernedBy } from "../catalog/agent-target.ts";
 import { listAllMcpServers } from "../catalog/catalog-lists.ts";
@@ -8,8 +6,9 @@ import { readForeignServers } from "../catalog/foreign-servers.ts";
 import { manifestOf, planImport } from "../catalog/import-servers.ts";
 import { waitForChange } from "../catalog/wait-for-change.ts";
 import { readManifestSource } from "../manifest/manifest-source.ts";
+import { printPlanData } from "../manifest/plan-output.ts";
 import { appliedSummary, changeLines, countChanges, planSummary } from "../manifest/plan-text.ts";
-import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
+import { outputOption, type OutputFormat } from "../output/print.ts";
 import { plainLine } from "../output/plain-text.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
@@ -60,7 +59,7 @@ export const declareMcpImport: DeclareVerb = (mcp, cli) => {
     const isText = options.output === "text";
     if (isText) for (const line of changeLines(terminal, plan.changes)) terminal.line(line);
     else if (options.output === "name") for (const { resourceId } of plan.changes) terminal.line(resourceId);
-    else await printValue(terminal, options.output, toJson(PlanManifestResponseSchema, plan));
+    else await printPlanData(terminal, options.output, plan);
     if (plan.changes.length === 0) {
       if (isText) terminal.line(`No changes. The servers are as ${label} says.`);
     } else if (options.dryRun === true) {

@@ -22,7 +22,7 @@ export const declareMcpRemove: DeclareVerb = (mcp, cli) => {
         const { mcpServer } = await catalog.getMcpServer({ mcpServerId });
         if (!mcpServer) return;
         cli.terminal.say(
-          `MCP server ${mcpServerId} is used by ${usersText(mcpServer)}; its tools go with their next turn.`,
+          `MCP server ${mcpServerId} is used by ${usersText(mcpServer)}; its tools go with the next turn.`,
         );
         await confirm(cli, {
           target: `MCP server ${mcpServerId}`,

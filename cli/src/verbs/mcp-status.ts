@@ -5,9 +5,10 @@ import { readAgents, readConnections, type Connection, type ConnectionState } fr
 import type { Cli } from "../cli.ts";
 import { outputOption, printItems, type OutputFormat } from "../output/print.ts";
 import { plainLine } from "../output/plain-text.ts";
-import type { Column } from "../output/table.ts";
+import { formatTable, type Column } from "../output/table.ts";
 import type { Terminal } from "../output/terminal.ts";
 import { ageText } from "../output/time-text.ts";
+import { wrapWords } from "../output/wrap-words.ts";
 import type { DeclareVerb } from "../declare-verb.ts";
 
 const EXAMPLES = `Examples:
@@ -15,8 +16,7 @@ const EXAMPLES = `Examples:
   $ hermit mcp status files        a line for each agent that uses it
   $ hermit mcp status files -o json | jq '.[] | select(.state != "OK")'
 `;
-/** What a table shows of an error at least, and how many agents are named for one reason. */
-const SHORT = 20;
+/** How many agents are named for one reason. */
 const NAMED = 8;
 /** How many servers are asked about at a time. */
 const AT_ONCE = 8;
@@ -55,15 +55,16 @@ async function printServer(cli: Cli, mcpServerId: string, output: OutputFormat):
   if (output === "table" && cli.terminal.isTerminal.out) printReasons(cli.terminal, items);
 }
 
-/** The table cuts them: why agents are not connected, each reason once. */
+/** Why agents are not connected, each reason once, where the table had to cut it. */
 function printReasons(terminal: Terminal, connections: readonly Connection[]): void {
-  const down = connections.filter(({ state, status }) => state === "down" && status.lastError.length > SHORT);
-  for (const [reason, some] of Map.groupBy(down, ({ status }) => status.lastError)) {
+  const table = formatTable(terminal, connectionColumns(terminal), connections);
+  const down = connections.filter(({ state }) => state === "down");
+  for (const [reason, some] of Map.groupBy(down, ({ status }) => plainLine(status.lastError, 1000))) {
+    if (table.includes(reason)) continue;
     const ids = some.map(({ status }) => status.agentId);
     const more = ids.length > NAMED ? ` and ${ids.length - NAMED} more` : "";
-    terminal.line(
-      `\n${terminal.paint("dim", `${ids.slice(0, NAMED).join(", ")}${more}:`)}\n${plainLine(reason, 1000)}`,
-    );
+    terminal.line(`\n${terminal.paint("dim", `${ids.slice(0, NAMED).join(", ")}${more}:`)}`);
+    for (const line of wrapWords(reason, terminal.width)) terminal.line(line);
   }
 }
 
@@ -83,8 +84,11 @@ function connectionColumns(terminal: Terminal): Column<Connection>[] {
   ];
 }
 
-const errorText = ({ status: { lastError, lastErrorTime } }: Connection): string =>
-  lastError === "" ? "" : `${lastErrorTime ? `${ageText(lastErrorTime)} ago: ` : ""}${lastError}`;
+/** The error, and when it was unless it is why the server is down since then. */
+function errorText({ state, status: { lastError, lastErrorTime } }: Connection): string {
+  if (lastError === "" || lastErrorTime === undefined || state === "down") return lastError;
+  return `${ageText(lastErrorTime)} ago: ${lastError}`;
+}
 
 interface Summary {
   id: string;

@@ -21,7 +21,7 @@ export const declareSkillsRemove: DeclareVerb = (skills, cli) => {
       if (options.yes !== true) {
         const { skill } = await gateway.skills.getSkill({ skillId });
         if (!skill) return;
-        cli.terminal.say(`skill ${skillId} is with ${usersText(skill)}; they lose it with their next turn.`);
+        cli.terminal.say(`skill ${skillId} is used by ${usersText(skill)}; it goes with the next turn.`);
         await confirm(cli, {
           target: `skill ${skillId}`,
           done: "removed",
