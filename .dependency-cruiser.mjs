@@ -41,11 +41,11 @@ export default {
     {
       name: "cli-imports-protocol-ids-config",
       comment:
-        "the command line re-derives no rule: it knows the contracts, ids, configuration and the formats of skills and durations only",
+        "the command line re-derives no rule: it knows the contracts, ids, configuration and the formats of skills, durations and secrets only",
       severity: "error",
       from: { path: "^cli/", pathNot: "\\.test\\.ts$" },
       to: {
-        path: "^(services|gateway|sidecar|web|tests|libs/(?!protocol/|ids/|config/|skill-bundle/|duration-text/))",
+        path: "^(services|gateway|sidecar|web|tests|libs/(?!protocol/|ids/|config/|skill-bundle/|duration-text/|secret-reference/))",
       },
     },
     {

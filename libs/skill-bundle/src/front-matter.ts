@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
+import { didYouMean } from "@openhermit/nearest-name";
 import { SkillDescriptionSchema, type SkillDescription } from "@openhermit/protocol/catalog/v1/skill";
 import { isAlias, isMap, isNode, isScalar, LineCounter, parseDocument, type Document, type YAMLMap } from "yaml";
-import { nearestKey } from "./nearest-key.ts";
 import type { SkillTextProblem } from "./skill-text.ts";
 
 const MAX_FRONT_MATTER = 64 * 1024;
@@ -83,9 +83,7 @@ export function readFrontMatter(text: string, folder: string | undefined): Front
   const given = root === null ? new Map<string, never>() : entries(root);
   for (const [key, { line }] of given) {
     if (KEYS.includes(key)) continue;
-    const near = nearestKey(key, KEYS);
-    const hint =
-      near === undefined ? `put it under metadata; the keys are ${KEYS.join(", ")}` : `did you mean "${near}"?`;
+    const hint = didYouMean(key, KEYS, `put it under metadata; the keys are ${KEYS.join(", ")}`);
     add(line, `the key "${key}" is not one of the Agent Skills specification`, hint);
   }
   const textOf = (key: string, hint = ""): { value: string; line: number } | undefined => {

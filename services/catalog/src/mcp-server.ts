@@ -2,9 +2,10 @@ import { clone, create, equals, toJson, type JsonValue } from "@bufbuild/protobu
 import { durationText } from "@openhermit/duration-text";
 import { conflict, invalidArgument, notFound, type MeshError } from "@openhermit/errors";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import { bareUrl, isOnlyReference, secretReferences } from "@openhermit/secret-reference";
 import { desiredAssignment } from "./assignment.ts";
 import { assignmentFields, plainValue, SENSITIVE, type FieldValue } from "./field-difference.ts";
-import { checkVariables, isOnlyReference, secretNamesIn } from "./secret-reference.ts";
+import { checkVariables } from "./check-variables.ts";
 
 /**
  * The server as a caller asks for it: without output-only fields, its assignment in order. Errors:
@@ -62,7 +63,8 @@ export function unassigned({ transport, connectTimeout, callTimeout }: McpServer
 
 /** The names of the secrets that the server refers to, in order. */
 export function secretNamesOf(server: McpServer): string[] {
-  return [...new Set(variableValues(server).flatMap(([, value]) => secretNamesIn(value)))].toSorted();
+  const names = variableValues(server).flatMap(([, value]) => secretReferences(value).map(({ name }) => name));
+  return [...new Set(names)].toSorted();
 }
 
 /**
@@ -127,13 +129,6 @@ function urlValue(text: string): FieldValue {
   const bare = bareUrl(text);
   // Where the calls go must be seen by whoever reads a plan.
   return bare === text ? plainValue(text) : { text, shown: `${bare} ${SENSITIVE}`, sensitive: true };
-}
-
-/** A URL without its password and its query, in which keys are handed over. */
-function bareUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || url.username + url.password + url.search + url.hash === "") return text;
-  return `${url.protocol}//${url.host}${url.pathname}`;
 }
 
 function textOf(value: JsonValue): string {

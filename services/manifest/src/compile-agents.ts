@@ -8,8 +8,8 @@ import {
   type AgentSpecSchema,
   type Defaults,
 } from "@openhermit/protocol/fleet/v1/agent";
+import { didYouMean } from "@openhermit/nearest-name";
 import type { CompileContext, KnownNames } from "./compile-context.ts";
-import { didYouMean } from "./nearest-name.ts";
 import type { ProblemList } from "./problem-list.ts";
 import { MODEL, slugObjection, TEAM_ID, type AgentSource, type BehaviourSource } from "./schema-agent.ts";
 

@@ -1,5 +1,5 @@
+import { didYouMean } from "@openhermit/nearest-name";
 import type { CompileContext } from "./compile-context.ts";
-import { didYouMean } from "./nearest-name.ts";
 import type { AssignmentSource } from "./schema-resources.ts";
 
 /** Who uses a thing of the catalogue: both lists as they stand. */

@@ -1,13 +1,13 @@
+import { didYouMean } from "@openhermit/nearest-name";
+import { isSecretName, secretReferences, withoutReferences } from "@openhermit/secret-reference";
 import type { ManifestPath } from "./manifest-node.ts";
-import { didYouMean } from "./nearest-name.ts";
 import type { ProblemList } from "./problem-list.ts";
 
 /** `$${`, or `${` with all up to the first `}`; the closing one is missing at the end of a text that has none. */
 const REFERENCE = /\$\$\{|\$\{([^}]*)(\}?)/g;
 const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]{0,127})(?::-([\s\S]*))?$/;
-const SECRET = /^secret\.(?!OPENHERMIT_)[A-Z][A-Z0-9_]*(KEY|TOKEN|SECRET|PASSWORD)$/;
-/** A reference to a secret, where it stands in a value. */
-const SECRET_REFERENCE = /\$\{secret\.(?!OPENHERMIT_)[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD)\}/g;
+/** What stands before the name of a secret. */
+const SECRET = "secret.";
 
 /** Replaces variables in a value. `secrets`: whether `${secret.NAME}` may stand there; it is left as it is. */
 export type Interpolate = (value: string, path: ManifestPath, options: { secrets: boolean }) => string;
@@ -30,8 +30,8 @@ export function createInterpolation(
         problems.add(path, `"${shown}" has no end`, "close it with }, or write $${ for the characters themselves");
         return whole;
       }
-      if (inner.startsWith("secret.")) {
-        if (!SECRET.test(inner)) {
+      if (inner.startsWith(SECRET)) {
+        if (!isSecretName(inner.slice(SECRET.length))) {
           const rule = "capitals, digits and _, ending in KEY, TOKEN, SECRET or PASSWORD; none of OPENHERMIT_";
           problems.add(path, `${shown} is not a secret's name`, rule);
         } else if (!secrets) {
@@ -60,7 +60,7 @@ export function createInterpolation(
 
 /** Whether a value holds a `${` that is no reference to a secret: where secrets are replaced that can't be kept. */
 export function hasStrayVariable(value: string): boolean {
-  return value.replaceAll(SECRET_REFERENCE, " ").includes("${");
+  return withoutReferences(value, " ").includes("${");
 }
 
 /** The text that reads back as the value where variables are replaced. */
@@ -69,16 +69,11 @@ export function escapeVariables(value: string, { secrets }: { secrets: boolean }
   if (!secrets) return escape(value);
   let written = "";
   let done = 0;
-  for (const { index, 0: reference } of value.matchAll(SECRET_REFERENCE)) {
+  for (const { index, text } of secretReferences(value)) {
     // After a $ the reference would be read as an escape.
     if (value[index - 1] === "$") continue;
-    written += escape(value.slice(done, index)) + reference;
-    done = index + reference.length;
+    written += escape(value.slice(done, index)) + text;
+    done = index + text.length;
   }
   return written + escape(value.slice(done));
-}
-
-/** Whether a value holds more than references to secrets and the name of a scheme, and so may itself be secret. */
-export function isPlainValue(value: string): boolean {
-  return !/^\s*((Bearer|Basic|Token)\s+)?$/i.test(value.replaceAll(SECRET_REFERENCE, ""));
 }

@@ -1,7 +1,7 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { DURATION_PATTERN, parseDurationText } from "@openhermit/duration-text";
+import { didYouMean } from "@openhermit/nearest-name";
 import { isNothing, type ManifestMap, type ManifestNode, type ManifestPath } from "./manifest-node.ts";
-import { didYouMean } from "./nearest-name.ts";
 import type { ProblemList } from "./problem-list.ts";
 
 /** A JSON Schema, or a part of one. */

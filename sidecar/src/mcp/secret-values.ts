@@ -1,10 +1,11 @@
 import { clone } from "@bufbuild/protobuf";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
+import { isSecretName } from "@openhermit/secret-reference";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Also what names no secret, which is said and not sent. */
 const PLACEHOLDER = /\$\{secret\.([^}]*)\}/g;
-const NAME = /^(?!OPENHERMIT_)[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD)$/;
 /** A line of a secret of several lines that is shorter is no secret by itself. */
 const MIN_LINE = 6;
 
@@ -34,7 +35,7 @@ export interface ResolvedServer {
 export function resolveSecrets(server: McpServer, env: Environment, agentId: string): ResolvedServer {
   const values = new Set<string>();
   const valueOf = (name: string): string => {
-    if (!NAME.test(name)) {
+    if (!isSecretName(name)) {
       throw new SecretError(
         `"\${secret.${name.slice(0, 100)}}" names no secret: a name has A to Z, 0 to 9 and _, and ends in KEY, TOKEN, SECRET or PASSWORD.`,
       );

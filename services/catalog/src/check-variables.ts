@@ -1,22 +1,9 @@
 import { invalidArgument } from "@openhermit/errors";
-
-const NAME = "(?!OPENHERMIT_)[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD)";
-const REFERENCE = new RegExp(`\\$\\{secret\\.(${NAME})\\}`, "g");
-const ONLY_REFERENCE = new RegExp(`^\\$\\{secret\\.${NAME}\\}$`);
-
-/** The names of the secrets that a value refers to with `${secret.NAME}`. */
-export function secretNamesIn(value: string): string[] {
-  return [...value.matchAll(REFERENCE)].map(([, name]) => name ?? "");
-}
-
-/** Whether a value is nothing but a reference, and so no secret itself. */
-export function isOnlyReference(value: string): boolean {
-  return ONLY_REFERENCE.test(value);
-}
+import { withoutReferences } from "@openhermit/secret-reference";
 
 /** Throws MCP_VARIABLE_INVALID for a value in which something looks like a variable and is no secret's. */
 export function checkVariables(mcpServerId: string, path: string, value: string): void {
-  const rest = value.replaceAll(REFERENCE, " ");
+  const rest = withoutReferences(value, " ");
   const start = rest.indexOf("${");
   if (start < 0) return;
   // Nothing but the name is shown: what stands around it may be secret.

@@ -1,8 +1,8 @@
 /** Past this many names no near one is looked for: a hint must not take longer than the reading. */
 const MAX_NAMES = 2000;
 
-/** The known name that a mistyped one most likely meant; undefined when none is near. Upper and lower case count alike. */
-export function nearestName(typed: string, known: Iterable<string>): string | undefined {
+/** The known name that a mistyped one most likely meant; undefined when none is near. */
+function nearestName(typed: string, known: Iterable<string>): string | undefined {
   if (typed.length > 100) return undefined;
   const folded = fold(typed);
   let best: string | undefined;
@@ -20,13 +20,13 @@ export function nearestName(typed: string, known: Iterable<string>): string | un
   return best;
 }
 
-/** `did you mean "x"?`, else the given sentence. */
+/** `did you mean "x"?` of the known name that a mistyped one most likely meant, else the given sentence. Case, `-`, `_` and blanks count as nothing. */
 export function didYouMean(typed: string, known: Iterable<string>, otherwise = ""): string {
   const near = nearestName(typed, known);
   return near === undefined ? otherwise : `did you mean "${near}"?`;
 }
 
-const fold = (name: string): string => name.toLowerCase().replaceAll(/[-_]/g, "");
+const fold = (name: string): string => name.toLowerCase().replaceAll(/[-_\s]/g, "");
 
 /** Levenshtein distance, two rows at a time; any number from `bound` up when it is not below that. */
 function editDistance(left: string, right: string, bound: number): number {

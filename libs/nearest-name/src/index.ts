@@ -1,0 +1,1 @@
+export { didYouMean } from "./nearest-name.ts";
