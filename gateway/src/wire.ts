@@ -228,7 +228,7 @@ export function wireServices(options: WireOptions): Services {
     async close() {
       await fleet.close();
       await mesh.close();
-      await Promise.all([sessions.close(), activity.close(), catalog.close(), health.close(), manifest.close()]);
+      await Promise.all([sessions.close(), activity.close(), catalog.close(), health.close()]);
       // Last: it still writes what was denied.
       await access.close();
     },

@@ -166,7 +166,7 @@ describe("two gateways", () => {
   it("agree on a move that one of them has not heard of", async () => {
     const other = makeFleet({ database: store.database, people: PEOPLE, teams: TEAMS });
     await add(ann, "one", "red");
-    await other.fleet.refresh();
+    await other.fleet.agentsRead();
     await move(fleet.client, "one", "blue");
     // The other gateway does not listen, so its memory is old.
     expect(other.fleet.teamOfAgent("one")).toBe("red");
@@ -253,7 +253,7 @@ describe("a manifest of a member", () => {
     expect(await prune(() => true)).toEqual(["one delete", "three delete"]);
     expect(await listed(fleet.client)).toEqual(["two"]);
     // What it left behind stays with its team.
-    await fleet.fleet.refresh();
+    await fleet.fleet.agentsRead();
     expect(fleet.fleet.teamOfAgent("one")).toBe("red");
     await expect(add(bob, "one")).rejects.toThrow("AGENT_EXISTS");
   });

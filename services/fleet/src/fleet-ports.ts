@@ -189,8 +189,6 @@ export interface FleetService {
   mayJoinExternally(agentIds: readonly string[], reach: Reach): Promise<void>;
   /** Calls back when what snapshots are compiled from may have changed, on any gateway. Returns how to stop that. */
   onChanged(callback: (agentIds: readonly string[] | "all") => void): () => void;
-  /** Reads the agents into memory now, for example after a manifest was applied, so that the next turn finds them. */
-  refresh(): Promise<void>;
 
   /** The mesh ports. They return at once; what they say is stored soon, and again after an outage. */
   sidecarAttached(link: Link): Promise<void>;

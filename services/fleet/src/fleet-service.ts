@@ -239,8 +239,6 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
       return () => void listeners.delete(callback);
     },
 
-    refresh: () => agentsInMemory().refresh(),
-
     // What is observed is kept at once and stored soon: no stream waits for the database here.
     sidecarAttached: async (link) => observations.attached(link),
     sidecarDetached: async (link) => observations.detached(link),

@@ -29,7 +29,7 @@ export async function compareAgents(
     .filter((field) => field.before !== field.after);
 }
 
-/** What an agent uses; of a skill that both have the files, which the other one may not have fetched from the same moment. */
+/** What an agent uses. A skill that both use stands there with its digest, so that other files are a difference. */
 function catalogLines(catalog: AgentCatalog | undefined, others: AgentCatalog | undefined): [string, string][] {
   const bundles = new Map(others?.skills.map(({ id, digest }) => [id, digest]));
   return [

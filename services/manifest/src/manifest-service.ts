@@ -28,7 +28,6 @@ export interface ManifestServiceOptions {
 /** The manifest domain: it owns no rows, only the reading and writing of manifests. */
 export interface ManifestServiceParts {
   routes(router: ConnectRouter): void;
-  close(): Promise<void>;
 }
 
 /** Serves openhermit.manifest.v1.ManifestService. */
@@ -79,7 +78,6 @@ export function createManifestService(options: ManifestServiceOptions): Manifest
       };
       router.service(ManifestService, implementation, { writeMaxBytes: MAX_ANSWER_BYTES });
     },
-    close: async () => {},
   };
 }
 

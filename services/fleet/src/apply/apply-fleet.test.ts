@@ -204,7 +204,7 @@ describe("a prune", () => {
     await fleet.apply({
       agents: [own("one"), own("two"), own("three", { spec: { model: "offline/echo", launcher: Launcher.EXTERNAL } })],
     });
-    await fleet.fleet.refresh();
+    await fleet.fleet.agentsRead();
     const { agents } = await fleet.apply({ agents: [own("two")] }, { prune: true });
     expect(agents.map(({ id, action }) => `${id} ${action}`)).toEqual(["two none", "one delete", "three delete"]);
     expect(fleet.calls).toEqual(["forget one", "forget three"]);
