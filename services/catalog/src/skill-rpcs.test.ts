@@ -81,10 +81,10 @@ describe("PutBundle", () => {
     // A thousand files with the longest paths there can be.
     const count = 998;
     const part = Math.floor(rest / count);
-    const path = (i: number): string =>
+    const pathOf = (i: number): string =>
       [...Array<string>(3).fill("d".repeat(255)), `${i}`.padStart(1024 - 3 * 256, "f").slice(-255)].join("/");
     const filling = Array.from({ length: count }, (_, i) =>
-      file(path(i), Buffer.alloc(i === 0 ? rest - part * (count - 1) : part, i)),
+      file(pathOf(i), Buffer.alloc(i === 0 ? rest - part * (count - 1) : part, i)),
     );
     const files = [skill, script, ...filling];
     expect(files.reduce((sum, { content }) => sum + content.length, 0)).toBe(MAX_BUNDLE_BYTES);
