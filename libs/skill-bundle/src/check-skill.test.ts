@@ -165,6 +165,13 @@ describe("front matter", () => {
       said(front("name: pdf", "description: d", ...Array.from({ length: 9000 }, (_, i) => `k${i}:`))),
     ).toHaveLength(9000);
     expect(said(front("name: pdf", `description: ${"d".repeat(70_000)}`))[0]).toContain("more than 64 KiB");
+    // Looked up one by one they would take minutes.
+    const aliases = Array.from({ length: 6000 }, (_, i) => `  ${i.toString(36)}: *x`);
+    const { description } = checkSkill(front("name: pdf", "description: &x d", "metadata:", ...aliases));
+    expect(Object.keys(description?.metadata ?? {})).toHaveLength(6000);
+    expect(said(front("name: pdf", "description: *later", "license: &later MIT")).join()).toContain(
+      "description is not a text",
+    );
   });
 });
 
@@ -226,5 +233,10 @@ describe("the folder", () => {
     const large = said(skill(GOOD, file("big", Buffer.alloc(rest)), file("one")));
     expect(large).toHaveLength(1);
     expect(large[0]).toContain('the largest is "big" with 10 MiB');
+    const spread = (count: number): BundleFile[] =>
+      skill(GOOD, ...Array.from({ length: count }, (_, i) => file(`${i}/f`)));
+    expect(said(spread(999))).toEqual([]);
+    const deep = Array.from({ length: 900 }, (_, i) => file(`${i}/${"d/".repeat(500)}f`));
+    expect(said(skill(GOOD, ...deep))).toEqual([":0 the files lie in more than 1,000 folders | put them side by side"]);
   });
 });

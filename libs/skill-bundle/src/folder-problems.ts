@@ -2,6 +2,8 @@ import { MAX_BUNDLE_BYTES, MAX_BUNDLE_FILES, type BundleFile, type SkillProblem 
 
 const MAX_PATH_BYTES = 1024;
 const MAX_PART_BYTES = 255;
+/** Each folder is made, flushed and removed on its own, in every agent's workspace. */
+const MAX_FOLDERS = 1000;
 
 /** What is wrong with the number, the sizes and the paths of files; the rules are those of `Bundle` and `BundleFile` in catalog/v1/skill. */
 export function folderProblems(files: readonly BundleFile[]): SkillProblem[] {
@@ -35,12 +37,24 @@ export function folderProblems(files: readonly BundleFile[]): SkillProblem[] {
     else if (twin !== undefined) add(path, `differs from "${twin}" in upper and lower case only`, "rename one of them");
     else seen.set(key, path);
   }
+  const folders = new Set<string>();
   for (const { path } of files) {
-    const parents = path.split("/").slice(0, -1);
-    for (const [index] of parents.entries()) {
-      const file = seen.get(fold(parents.slice(0, index + 1).join("/")));
-      if (file !== undefined) add(path, `stands in "${file}", which is a file`, "rename one of them");
+    // The deepest first: what lies around a folder that is known is known too.
+    for (let end = path.lastIndexOf("/"); end > 0; end = path.lastIndexOf("/", end - 1)) {
+      const folder = path.slice(0, end);
+      if (folders.has(folder)) break;
+      folders.add(folder);
+      if (folders.size > MAX_FOLDERS) {
+        add("", `the files lie in more than ${MAX_FOLDERS.toLocaleString("en")} folders`, "put them side by side");
+        return problems;
+      }
     }
+  }
+  for (const folder of folders) {
+    const file = seen.get(fold(folder));
+    if (file === undefined) continue;
+    const inside = files.find(({ path }) => path.startsWith(`${folder}/`))?.path ?? folder;
+    add(inside, `stands in "${file}", which is a file`, "rename one of them");
   }
   return problems;
 }

@@ -1,13 +1,27 @@
 import { create } from "@bufbuild/protobuf";
+import { createYamlParser } from "@openhermit/bounded-yaml";
 import { didYouMean } from "@openhermit/nearest-name";
 import { SkillDescriptionSchema, type SkillDescription } from "@openhermit/protocol/catalog/v1/skill";
-import { isAlias, isMap, isNode, isScalar, LineCounter, parseDocument, type Document, type YAMLMap } from "yaml";
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  LineCounter,
+  visit,
+  type Alias,
+  type Document,
+  type Node,
+  type YAMLMap,
+} from "yaml";
 import type { SkillTextProblem } from "./skill-text.ts";
 
 const MAX_FRONT_MATTER = 64 * 1024;
 const MAX_NAME = 64;
 const MAX_DESCRIPTION = 1024;
 const MAX_COMPATIBILITY = 500;
+/** Of a map in a map, with room to say what is wrong with more. */
+const MAX_DEPTH = 16;
 const NAME = /^[a-z0-9]+(-[a-z0-9]+)*$/;
 const KEYS = ["name", "description", "license", "compatibility", "metadata", "allowed-tools"];
 /** Tab and line breaks may stand in a text, other control characters not: they can be neither shown nor stored. */
@@ -37,20 +51,23 @@ export function readFrontMatter(text: string, folder: string | undefined): Front
   const lineCounter = new LineCounter();
   // Front matter begins at line 2 of its file.
   const lineAt = (offset: number | undefined): number => lineCounter.linePos(offset ?? 0).line + 1;
-  let document: Document.Parsed;
-  try {
-    // Keys that stand twice are found below, in one pass; the parser would compare each with each.
-    document = parseDocument(text, { schema: "failsafe", uniqueKeys: false, prettyErrors: false, lineCounter });
-  } catch {
-    add(1, "the front matter is not valid YAML: it is nested too deep");
+  const parser = createYamlParser({ maxDepth: MAX_DEPTH, maxTokens: MAX_FRONT_MATTER });
+  const result = parser.parse(text, { schema: "failsafe", lineCounter });
+  if (result.kind !== "document") {
+    add(
+      lineAt(result.offset),
+      `the front matter is not valid YAML: it is ${result.kind === "too deep" ? "nested too deep" : result.kind}`,
+    );
     return { problems, description };
   }
+  const { document } = result;
   for (const error of [...document.errors, ...document.warnings].slice(0, 10)) {
     const sentence = error.message.replace(/\.$/, "");
     add(lineAt(error.pos[0]), `the front matter is not valid YAML: ${sentence}`, yamlHint(error.code));
   }
   if (problems.length > 0) return { problems, description };
 
+  const targets = aliasTargets(document);
   /** The entries of a map, with each value as text, or as a map, or undefined when it is neither. Aliases are followed, never multiplied. */
   const entries = (map: YAMLMap): Map<string, { value: string | YAMLMap | undefined; line: number }> => {
     const found = new Map<string, { value: string | YAMLMap | undefined; line: number }>();
@@ -61,7 +78,7 @@ export function readFrontMatter(text: string, folder: string | undefined): Front
         add(line, "a key of the front matter is not a text");
         continue;
       }
-      const node = isAlias(pair.value) ? pair.value.resolve(document) : pair.value;
+      const node = isAlias(pair.value) ? targets.get(pair.value) : pair.value;
       const value = isMap(node)
         ? node
         : node === null
@@ -152,6 +169,21 @@ export function readFrontMatter(text: string, folder: string | undefined): Front
     }
   }
   return { problems, description };
+}
+
+/** What each alias stands for, in one pass: the library would go through the document for each. */
+function aliasTargets(document: Document): Map<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  visit(document, {
+    Node: (_key, node) => {
+      if (isAlias(node)) {
+        const target = anchors.get(node.source);
+        if (target !== undefined) targets.set(node, target);
+      } else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return targets;
 }
 
 const NAME_HINT = "use lower-case letters, digits and single dashes between them";

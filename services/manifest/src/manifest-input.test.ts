@@ -18,6 +18,21 @@ it("bounds aliases that multiply, aliases that contain themselves, and depth", (
   expect(compileText(shared).lines).toEqual([]);
 });
 
+it.each([
+  ["closing brackets", "}".repeat(1_000_000), "unexpected"],
+  ["commas", `[${",".repeat(1_000_000)}]`, "too many values"],
+  ["quotes", '"" '.repeat(330_000), "unexpected"],
+  ["opening brackets", "[".repeat(1_000_000), "nested too deeply"],
+  ["keys of keys", "a: ".repeat(330_000), "nested too deeply"],
+  ["dashes", "- ".repeat(500_000), "nested too deeply"],
+  ["indentation", Array.from({ length: 1000 }, (_, i) => `${" ".repeat(i)}a:\n`).join(""), "nested too deeply"],
+  ["lines", "a: b\n".repeat(200_000), "too many values"],
+])("reads a MiB of %s without being held up", (_what, text, problem) => {
+  const { lines } = compileText(text);
+  expect(lines[0]).toContain(problem);
+  expect(lines.length).toBeLessThanOrEqual(101);
+});
+
 it("keeps names of Object out of its way", () => {
   const names = compileText(
     "agents: { constructor: { model: offline/echo }, one: { toString: 1, __proto__: { model: x } } }",

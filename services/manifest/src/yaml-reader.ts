@@ -1,4 +1,5 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Scalar } from "yaml";
+import { createYamlParser } from "@openhermit/bounded-yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Scalar } from "yaml";
 import type {
   ManifestEntry,
   ManifestMap,
@@ -12,8 +13,10 @@ import type {
 /** More values than any fleet has; reached only by aliases that multiply. */
 const MAX_NODES = 100_000;
 const MAX_DEPTH = 32;
-/** What the parser says when nesting has used up the stack. */
-const DEEP = /call stack|RangeError/;
+/** Ten for each value, which is more than any needs. */
+const MAX_TOKENS = 10 * MAX_NODES;
+const TOO_DEEP = "the file is nested too deeply";
+const TOO_LONG = "the manifest has too many values";
 
 /** Reads the files of one manifest, with one bound for all of them. */
 export interface YamlReader {
@@ -28,6 +31,8 @@ export interface YamlReader {
 /** A reader that adds what it can't read to the problems. */
 export function createYamlReader(problems: SyntaxProblem[]): YamlReader {
   const budget = { left: MAX_NODES, exhausted: false };
+  // Deeper than values may be: those have the better place.
+  const parser = createYamlParser({ maxDepth: 2 * MAX_DEPTH, maxTokens: MAX_TOKENS });
   return {
     read(text, file) {
       const lines = new LineCounter();
@@ -35,27 +40,18 @@ export function createYamlReader(problems: SyntaxProblem[]): YamlReader {
         const { line, col } = lines.linePos(offset);
         return { file, line: Math.max(line, 1), column: Math.max(col, 1) };
       };
-      try {
-        // uniqueKeys of the library compares each key with each other; ours below takes linear time.
-        const document = parseDocument(text, {
-          lineCounter: lines,
-          prettyErrors: false,
-          uniqueKeys: false,
-          logLevel: "error",
-        });
-        for (const error of [...document.errors, ...document.warnings]) {
-          const message = DEEP.test(error.message) ? "the file is nested too deeply" : sentence(error.message);
-          problems.push({ at: at(error.pos[0]), path: [], message, hint: hintFor(error.code) });
-        }
-        if (document.errors.length > 0 || document.contents === null) return undefined;
-        return createNodeReader(at, budget, problems)(document.contents, [], 0);
-      } catch (error) {
-        const message = DEEP.test(String(error))
-          ? "the file is nested too deeply"
-          : `the file is not YAML: ${sentence(String(error))}`;
-        problems.push({ at: { file, line: 1, column: 1 }, path: [], message, hint: "" });
+      const result = parser.parse(text, { lineCounter: lines, logLevel: "error" });
+      if (result.kind !== "document") {
+        const message = result.kind === "too deep" ? TOO_DEEP : TOO_LONG;
+        problems.push({ at: at(result.offset), path: [], message, hint: "write aliases out, or apply it in parts" });
         return undefined;
       }
+      const { document } = result;
+      for (const error of [...document.errors, ...document.warnings]) {
+        problems.push({ at: at(error.pos[0]), path: [], message: sentence(error.message), hint: hintFor(error.code) });
+      }
+      if (document.errors.length > 0 || document.contents === null) return undefined;
+      return createNodeReader(at, budget, problems)(document.contents, [], 0);
     },
   };
 }
@@ -90,7 +86,7 @@ function createNodeReader(
     const position = place(node, around);
     if (--budget.left < 0 || depth > MAX_DEPTH) {
       budget.exhausted = true;
-      const message = depth > MAX_DEPTH ? "the file is nested too deeply" : "the manifest has too many values";
+      const message = depth > MAX_DEPTH ? TOO_DEEP : TOO_LONG;
       problems.push({ at: position, path, message, hint: "write aliases out, or apply it in parts" });
       return undefined;
     }

@@ -1,0 +1,1 @@
+export { createYamlParser, type YamlBounds, type YamlParser, type YamlResult } from "./yaml-parser.ts";
