@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { AgentState, DesiredState, Launcher, type Agent } from "@openhermit/protocol/fleet/v1/agent";
-import { HealthState } from "@openhermit/protocol/health/v1/health";
+import { HealthState, type AgentHealth } from "@openhermit/protocol/health/v1/health";
 import { listAllAgents, stateDetail, stateWord } from "./agent-view.ts";
 import { repositoryRoot, type CliConfig } from "./config.ts";
 import { failed, ok, skipped, type Finding } from "./doctor-finding.ts";
@@ -10,6 +10,8 @@ import { toCliError } from "./error-report.ts";
 import { findGateway, readGatewayFile, type FoundGateway } from "./find-gateway.ts";
 import { createGateway } from "./gateway-client.ts";
 
+/** How many agents are named for one finding. */
+const NAMED = 8;
 const MIN_NODE = 24;
 const MIN_FREE_BYTES = 512 * 1024 * 1024;
 
@@ -86,14 +88,7 @@ async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
     asked = "agents";
     const agents = await listAllAgents(gateway);
     const ill = new Set(agents.filter((agent) => !isWell(agent)).map(({ id }) => id));
-    for (const { agentId, components } of health?.agents ?? []) {
-      for (const { name, state, detail } of components) {
-        if (state === HealthState.OK || state === HealthState.UNSPECIFIED) continue;
-        // The agent's own line says it, and how to mend it.
-        if (name === "link" && ill.has(agentId)) continue;
-        yield failed(`${agentId}: ${name}`, detail || "does not work", componentFix(name, agentId));
-      }
-    }
+    yield* checkComponents(health?.agents ?? [], ill);
     for (const agent of agents) {
       const detail = [stateWord(agent), stateDetail(agent)].filter((part) => part !== "").join(": ");
       const check = `agent ${agent.id}`;
@@ -108,6 +103,25 @@ async function* checkGateway(config: CliConfig): AsyncGenerator<Finding> {
     );
   } finally {
     gateway.close();
+  }
+}
+
+/** What is down with agents: the same with several of them once. */
+function* checkComponents(agents: readonly AgentHealth[], ill: ReadonlySet<string>): Generator<Finding> {
+  const down = agents.flatMap(({ agentId, components }) =>
+    components
+      .filter(({ state }) => state !== HealthState.OK && state !== HealthState.UNSPECIFIED)
+      // The agent's own line says it, and how to mend it.
+      .filter(({ name }) => name !== "link" || !ill.has(agentId))
+      .map(({ name, detail }) => ({ agentId, name, detail: detail || "does not work" })),
+  );
+  for (const same of Map.groupBy(down, ({ name, detail }) => `${name}\n${detail}`).values()) {
+    const [first] = same;
+    if (!first) continue;
+    const { agentId, name, detail } = first;
+    const ids = same.slice(0, NAMED).map((one) => one.agentId);
+    const more = same.length > NAMED ? ` and ${same.length - NAMED} more` : "";
+    yield failed(`${ids.join(", ")}${more}: ${name}`, detail, componentFix(name, agentId));
   }
 }
 

@@ -228,6 +228,32 @@ describe("hermit", () => {
     expect(await cells("--all")).toHaveLength(5);
   });
 
+  it("says in health and doctor once what is the same with several agents", async () => {
+    const detail = 'The command "x" was not found in PATH.';
+    const names = Array.from({ length: 10 }, (_, index) => `a${index}`);
+    const agents = names.map((agentId) => ({
+      agentId,
+      components: [{ name: "mcp:x", state: HealthState.DOWN, detail }],
+    }));
+    const reasons = names.map((agentId) => `agent "${agentId}": mcp:x does not work: ${detail}`);
+    const health = { state: HealthState.DEGRADED, agents, reasons: [...reasons, "and 3 more"] };
+    const { home } = await serve((router) =>
+      router
+        .service(HealthService, { getFleetHealth: () => ({ health }) })
+        .service(FleetService, { listAgents: () => ({}) }),
+    );
+    const { stdout } = await runHermit(["health"], { home });
+    expect(stdout).toContain(
+      `  agents "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7" and 2 more: mcp:x does not work: ${detail}\n  and 3 more\n`,
+    );
+    expect(stdout.split(detail)).toHaveLength(2);
+    const doctor = (await runHermit(["doctor"], { home })).stdout;
+    expect(doctor).toContain(
+      `✗ a0, a1, a2, a3, a4, a5, a6, a7 and 2 more: mcp:x: ${detail}\n  fix: bin/hermit mcp get x `,
+    );
+    expect(doctor.split(detail)).toHaveLength(2);
+  });
+
   it("ends health with 3 when the gateway does not answer", async () => {
     expect((await runHermit(["health"])).code).toBe(3);
     expect((await runHermit(["health", "--url", "http://127.0.0.1:1"], { env: { OPENHERMIT_TOKEN: "x" } })).code).toBe(

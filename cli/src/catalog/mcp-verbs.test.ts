@@ -318,7 +318,7 @@ describe("hermit mcp status", () => {
         .split("\n")
         .map((line) => JSON.parse(line) as object),
     ).toMatchObject([{ id: "files", agents: 3, connected: 1, down: 1, connecting: 0, waiting: 1 }, { id: "search" }]);
-    expect((await words("mcp status")).stdout).toMatch(/\nfiles +3 +1 +1 +0 +1 +spawn x ENOENT\n/);
+    expect((await words("mcp status")).stdout).toMatch(/\nfiles +3 +1 +1 +1 +spawn x ENOENT\n/);
     expect((await words("mcp status sarch")).stderr).toContain("did you mean search?");
   });
 });

@@ -128,10 +128,12 @@ describe("hermit skills add", () => {
   it("takes archives of any name, and goes on after one that is no skill", async () => {
     put("good.zip", makeZip([{ name: "notes-1.2/SKILL.md", content: skillText("notes") }]));
     put("bad/SKILL.md", skillText("worse"));
+    put("worse/SKILL.md", "---\nnmae: x\ndescription:\n---\n");
     put("evil.zip", makeZip([{ name: "../../x" }]));
-    const added = await run("add", join(folder, "bad"), join(folder, "evil.zip"), join(folder, "good.zip"));
+    const added = await run("add", ...["bad", "worse", "evil.zip", "good.zip"].map((name) => join(folder, name)));
     expect(added.code).toBe(1);
     expect(added.stdout).toMatch(/^\+ skill notes\n/);
+    expect(added.stderr).toMatch(/worse is no skill as it stands\n {2}SKILL\.md:\d+: .*\n {2}SKILL\.md:\d+: /);
     expect(added.stderr).toMatch(/bad is no skill as it stands \(SKILL\.md:2: .*"?bad/);
     expect(added.stderr).toMatch(/evil\.zip can't be used as a skill \("\.\.\/\.\.\/x" leads out of the skill\)/);
     expect(asked.map(({ method }) => method)).toEqual(["putBundle", "putSkill"]);

@@ -1,5 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
+import { CatalogService } from "@openhermit/protocol/catalog/v1/catalog_service";
 import { ErrorDetailSchema } from "@openhermit/protocol/common/v1/error";
+import { HealthState } from "@openhermit/protocol/health/v1/health";
 import { ChangeAction } from "@openhermit/protocol/manifest/v1/manifest_service";
 import { describe, expect, it } from "vitest";
 import { PLAN, planningGateway, useManifestFolder } from "../test/manifest-gateway.ts";
@@ -98,6 +100,31 @@ describe("hermit apply", () => {
     const json = await runHermit(["apply", "-f", file, "--wait", "-o", "json", "--timeout", "2s"], { home });
     expect(json.code).toBe(1);
     expect(JSON.parse(json.stdout)).toMatchObject({ allApplied: false, counts: { create: 1 } });
+  });
+
+  it("waits for the connections to MCP servers that it changes, and ends with 1 when one can't be made", async () => {
+    const changes = [{ action: ChangeAction.UPDATE, resourceType: "mcp-server", resourceId: "files" }];
+    const { routes } = planningGateway({
+      planManifest: () => ({ changes, planToken: "tok" }),
+      applyManifest: () => ({ changes }),
+    });
+    let state: HealthState = HealthState.OK;
+    const { home } = await serve((router) => {
+      routes(router);
+      router.service(CatalogService, {
+        getMcpServerStatus: () => ({ agents: [{ agentId: "one", enabled: true, state, lastError: "It exited." }] }),
+      });
+    });
+    const args = ["apply", "-f", put("a.yaml", "agents: {}"), "--wait", "-o", "json"];
+    const well = await runHermit(args, { home });
+    expect(well).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/^2 of 2 applied .*\n1 of 1 connected to files /m),
+    });
+    state = HealthState.DOWN;
+    const down = await runHermit(args, { home });
+    expect(down).toMatchObject({ code: 1, stderr: expect.stringContaining("\n  one  down: It exited.\n") });
+    expect(JSON.parse(down.stdout)).toMatchObject({ allApplied: true, allConnected: false });
   });
 
   it("waits for all in reach when it changed nothing", async () => {

@@ -14,7 +14,7 @@ import type { DeclareVerb } from "../declare-verb.ts";
 const EXAMPLES = `Examples:
   $ hermit mcp status              a line for each server
   $ hermit mcp status files        a line for each agent that uses it
-  $ hermit mcp status files -o json | jq '.[] | select(.state != "OK")'
+  $ hermit mcp status files -o json | jq '.[] | select(.lastError) | .agentId'
 `;
 /** How many agents are named for one reason. */
 const NAMED = 8;
@@ -147,8 +147,8 @@ function summaryColumns(terminal: Terminal): Column<Summary>[] {
       text: ({ down }) => String(down),
       paint: ({ down }, text) => terminal.paint(down > 0 ? "red" : "reset", text),
     },
-    { title: "CONNECTING", optional: true, text: ({ connecting }) => String(connecting) },
-    { title: "NOT RUNNING", optional: true, text: ({ waiting }) => String(waiting) },
+    { title: "CONNECTING", optional: true, hideEmpty: true, text: ({ connecting }) => String(connecting || "") },
+    { title: "NOT RUNNING", optional: true, hideEmpty: true, text: ({ waiting }) => String(waiting || "") },
     { title: "WHY DOWN", hideEmpty: true, text: ({ lastError }) => lastError },
   ];
 }
