@@ -38,7 +38,7 @@ beforeAll(async () => {
     ports: {
       createJoinToken: async () => ({ joinToken: "none" }),
       drainSidecar: async () => {},
-      revokeSidecar: async () => {},
+      revokeSidecars: async () => {},
       gatewayUrl: () => "http://127.0.0.1",
       recordEvents: async () => {},
       forgetAgents: async () => {},

@@ -132,7 +132,7 @@ export function wireServices(options: WireOptions): Services {
       isTeam: (teamId) => access.isTeam(teamId),
       createJoinToken: (sidecarId, agentIds) => mesh.createJoinToken(sidecarId, agentIds),
       drainSidecar: (sidecarId, graceMs) => mesh.drainSidecar(sidecarId, graceMs),
-      revokeSidecar: (sidecarId) => mesh.revokeSidecar(sidecarId),
+      revokeSidecars: (sidecarIds) => mesh.revokeSidecars(sidecarIds),
       gatewayUrl: options.gatewayUrl,
       recordEvents: batchEvents((events) => activity.append(events)),
       async forgetAgents(tx, agentIds) {

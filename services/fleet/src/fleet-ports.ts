@@ -20,8 +20,8 @@ export interface FleetPorts {
   createJoinToken(sidecarId: string, agentIds: string[]): Promise<{ joinToken: string }>;
   /** Tells the sidecar, if it is attached here, to finish its turns and end its stream; resolves when it has, or after graceMs. */
   drainSidecar(sidecarId: string, graceMs: number): Promise<void>;
-  /** Fences the sidecar: its streams end and its key is worth nothing until it joins again. */
-  revokeSidecar(sidecarId: string): Promise<void>;
+  /** Fences the sidecars, in one statement: their streams end and their keys are worth nothing until they join again. */
+  revokeSidecars(sidecarIds: readonly string[]): Promise<void>;
   /** The URL at which sidecars on this host reach this gateway. Asked at each start of a sidecar. */
   gatewayUrl(): string;
   /** Stores events of the gateway's own. */

@@ -121,7 +121,7 @@ export function createFleetRpcs(options: FleetRpcOptions): ServiceImpl<typeof Fl
       await finishDelete(database, agentId, stopping.etag, author, (tx, ids) => ports.forgetAgents(tx, ids));
       if (stopping.launcher === Launcher.PROCESS) {
         // The sidecar of a deleted agent must not come back with the key it had.
-        await ports.revokeSidecar(agentId).catch((error: unknown) => {
+        await ports.revokeSidecars([agentId]).catch((error: unknown) => {
           log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
         });
       }

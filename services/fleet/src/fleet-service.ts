@@ -75,7 +75,7 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     observations,
     launcher,
     apiKeyEnvOf: (provider) => builtins.get(provider)?.apiKeyEnv ?? "",
-    revokeSidecar: (sidecarId) => ports.revokeSidecar(sidecarId),
+    revokeSidecars: (sidecarIds) => ports.revokeSidecars(sidecarIds),
   });
   const storeOptions = { database, gateway, observations };
   const applied = createAppliedWatch({

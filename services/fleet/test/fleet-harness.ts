@@ -99,7 +99,7 @@ export function makeFleet(options: {
       return { joinToken: `secret-join-token-${++tokens}` };
     },
     drainSidecar: async (sidecarId) => void calls.push(`drain ${sidecarId}`),
-    revokeSidecar: async (sidecarId) => void calls.push(`revoke ${sidecarId}`),
+    revokeSidecars: async (sidecarIds) => void calls.push(...sidecarIds.map((sidecarId) => `revoke ${sidecarId}`)),
     gatewayUrl: () => "http://127.0.0.1:1",
     recordEvents: async (list) => void events.push(...list),
     forgetAgents: async (tx, agentIds) => {

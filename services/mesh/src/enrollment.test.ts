@@ -178,7 +178,7 @@ test("a second join and a revocation end the older key's tokens and streams, on 
 
   const attached = await second.attached();
   const newToken = await second.token();
-  await gateway.mesh.revokeSidecar("twice");
+  await gateway.mesh.revokeSidecars(["twice"]);
   expect(await endOf(attached.stream)).toEqual({ code: "Unauthenticated", reason: "SIDECAR_REVOKED" });
   await waitFor(async () => (await other.mesh.verifyAccessToken(newToken)) === undefined, { what: "the token to die" });
   expect(await refusal(second.token())).toBe("Unauthenticated KEY_UNKNOWN");

@@ -47,18 +47,18 @@ export async function claimEpoch(
   return row === undefined ? undefined : { epoch: row.epoch, cursor: Number(row.cursor) };
 }
 
-/** Revokes a sidecar's key and fences its streams; false when there is none. */
-export async function revokeAndFence(db: Queryable, sidecarId: string): Promise<boolean> {
-  const { rows } = await db.query(sql`
-    WITH sidecar AS (UPDATE mesh.sidecars SET revoked = true WHERE id = ${sidecarId} RETURNING id),
-    tokens AS (DELETE FROM mesh.join_tokens WHERE sidecar_id = ${sidecarId}),
+/** Revokes the keys of sidecars and fences their streams; one statement. */
+export async function revokeAndFence(db: Queryable, sidecarIds: readonly string[]): Promise<void> {
+  await db.query(sql`
+    WITH gone AS (SELECT id FROM mesh.sidecars WHERE id = ANY(${sidecarIds}::text[]) ORDER BY id FOR UPDATE),
+    sidecar AS (UPDATE mesh.sidecars s SET revoked = true FROM gone WHERE s.id = gone.id RETURNING s.id),
+    tokens AS (DELETE FROM mesh.join_tokens WHERE sidecar_id = ANY(${sidecarIds}::text[])),
     fenced AS (
       UPDATE mesh.outboxes AS o SET epoch = o.epoch + 1 FROM sidecar WHERE o.sidecar_id = sidecar.id
       RETURNING o.sidecar_id, o.epoch)
     SELECT pg_notify('openhermit_mesh',
       json_build_object('kind', 'fence', 'sidecarId', sidecar_id, 'epoch', epoch::text, 'cause', 'revoked')::text)
     FROM fenced`);
-  return rows.length > 0;
 }
 
 /** Asks the gateway that holds a sidecar's link to drain it. */

@@ -68,8 +68,8 @@ export interface MeshService {
   hasLink(agentId: string): boolean;
   /** Sends Drain, also through another gateway; resolves when the stream ended or the grace (milliseconds) is over. */
   drainSidecar(sidecarId: string, graceMs: number): Promise<void>;
-  /** Revokes the sidecar's key and fences its streams. It is back after a new join. */
-  revokeSidecar(sidecarId: string): Promise<void>;
+  /** Revokes the sidecars' keys and fences their streams. Each is back after a new join. */
+  revokeSidecars(sidecarIds: readonly string[]): Promise<void>;
   /** Compiles again what is hosted here of these agents, and sends what changed. */
   refreshSnapshots(agentIds: readonly string[] | "all"): void;
 }
@@ -200,9 +200,9 @@ export function createMeshService(options: MeshServiceOptions): MeshService {
       }
     },
 
-    async revokeSidecar(sidecarId) {
-      await revokeAndFence(database, sidecarId);
-      identities.forget(sidecarId);
+    async revokeSidecars(sidecarIds) {
+      await revokeAndFence(database, sidecarIds);
+      for (const sidecarId of sidecarIds) identities.forget(sidecarId);
     },
 
     refreshSnapshots: (agentIds) => snapshots.refresh(agentIds),

@@ -29,7 +29,7 @@ export function createManifestPorts({
   directory,
   log,
 }: {
-  ports: Pick<FleetPorts, "isTeam" | "forgetAgents" | "revokeSidecar">;
+  ports: Pick<FleetPorts, "isTeam" | "forgetAgents" | "revokeSidecars">;
   builtins: Builtins;
   directory: () => AgentDirectory;
   log: Log;
@@ -61,12 +61,11 @@ export function createManifestPorts({
       await directory()
         .refresh()
         .catch(() => undefined);
-      // One after the other: other calls need the database too.
-      for (const agentId of deletedAgentIds.filter((id) => isExternal.get(id) !== true)) {
-        await ports.revokeSidecar(agentId).catch((error: unknown) => {
-          log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
-        });
-      }
+      const own = deletedAgentIds.filter((id) => isExternal.get(id) !== true);
+      if (own.length === 0) return;
+      await ports.revokeSidecars(own).catch((error: unknown) => {
+        log.warn({ agent_ids: own.slice(0, 20), count: own.length, err: error }, "sidecars not revoked");
+      });
     },
   };
 }

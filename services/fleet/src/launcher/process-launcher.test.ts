@@ -111,9 +111,9 @@ describe("a sidecar of the gateway", () => {
     const fleet = start({
       leaseMs: 400,
       ports: {
-        async revokeSidecar(sidecarId) {
+        async revokeSidecars(sidecarIds) {
           if (isBroken) throw new Error("the database is away");
-          revoked.push(sidecarId);
+          revoked.push(...sidecarIds);
         },
       },
     });

@@ -25,8 +25,8 @@ export interface ReconcileSidecarsOptions {
   launcher: ProcessLauncher | undefined;
   /** Of a provider that is not stored. */
   apiKeyEnvOf(provider: string): string;
-  /** Fences a sidecar whose gateway is gone. */
-  revokeSidecar(sidecarId: string): Promise<void>;
+  /** Fences sidecars whose gateway is gone. */
+  revokeSidecars(sidecarIds: readonly string[]): Promise<void>;
 }
 
 /** One step towards the fleet as it should be. */
@@ -81,7 +81,7 @@ export function createSidecarReconciler(options: ReconcileSidecarsOptions): Side
 
   async function revoke(agentId: string): Promise<boolean> {
     try {
-      await options.revokeSidecar(agentId);
+      await options.revokeSidecars([agentId]);
       return true;
     } catch (error) {
       log.warn({ agent_id: agentId, err: error }, "sidecar not revoked");
