@@ -34,6 +34,7 @@ describe("readConfig", () => {
       tokenPepper: "",
       auditRetentionDays: 400,
       metricsListen: undefined,
+      mcpSecrets: undefined,
       oidc: undefined,
     });
   });
@@ -45,6 +46,7 @@ describe("readConfig", () => {
       OPENHERMIT_TOKEN_PEPPER: "x".repeat(32),
       OPENHERMIT_AUDIT_RETENTION_DAYS: "31",
       OPENHERMIT_METRICS_LISTEN: ":9100",
+      OPENHERMIT_MCP_SECRETS: "GITHUB_TOKEN, DB_PASSWORD",
       OPENHERMIT_OIDC_ISSUER: "https://id.example.com",
       OPENHERMIT_OIDC_CLIENT_ID: "mesh",
       OPENHERMIT_OIDC_CLIENT_SECRET_FILE: join(directory.path, "secret"),
@@ -55,6 +57,7 @@ describe("readConfig", () => {
       tokenPepper: "x".repeat(32),
       auditRetentionDays: 31,
       metricsListen: { host: "127.0.0.1", port: 9100 },
+      mcpSecrets: ["GITHUB_TOKEN", "DB_PASSWORD"],
       oidc: {
         issuer: "https://id.example.com",
         clientId: "mesh",
@@ -75,6 +78,7 @@ describe("readConfig", () => {
       OPENHERMIT_TOKEN_PEPPER: "hush",
       OPENHERMIT_AUDIT_RETENTION_DAYS: "30",
       OPENHERMIT_METRICS_LISTEN: "9100",
+      OPENHERMIT_MCP_SECRETS: "GITHUB_TOKEN,,b",
       OPENHERMIT_OIDC_ISSUER: "https://id.example.com",
       OPENHERMIT_OIDC_CLIENT_SECRET_FILE: join(directory.path, "missing"),
       OPENHERMIT_OIDC_ROLES: "ops=root",
@@ -84,6 +88,7 @@ describe("readConfig", () => {
     expect(variables.toSorted((a, b) => (a < b ? -1 : 1))).toEqual([
       "OPENHERMIT_ADMIN_DATABASE_URL",
       "OPENHERMIT_AUDIT_RETENTION_DAYS",
+      "OPENHERMIT_MCP_SECRETS",
       "OPENHERMIT_METRICS_LISTEN",
       "OPENHERMIT_OIDC_CLIENT_SECRET_FILE",
       "OPENHERMIT_OIDC_ISSUER",

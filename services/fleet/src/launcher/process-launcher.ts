@@ -21,6 +21,8 @@ export interface LauncherOptions {
   command: readonly [string, ...string[]];
   /** The gateway's environment. Only the variables a sidecar needs are taken from it. */
   environment: Readonly<Record<string, string | undefined>>;
+  /** The variables of it that MCP servers may name as secrets. Undefined: all that are called like one. */
+  mcpSecrets?: readonly string[];
   /** An open file descriptor whose end of file tells a sidecar that its supervisor is gone. */
   lifelineFd?: number;
   /** For patience other than the usual, for example in tests. */
@@ -101,7 +103,7 @@ export function createProcessLauncher(given: ProcessLauncherOptions): ProcessLau
       createJoinToken: () => ports.createJoinToken(agentId, [agentId]),
       async secretEnvironment() {
         const names = await ports.secretNames([agentId]);
-        return secretEnvironment(options.environment, names.get(agentId) ?? []);
+        return secretEnvironment(options.environment, names.get(agentId) ?? [], options.mcpSecrets);
       },
       drain: (graceMs) => ports.drainSidecar(agentId, graceMs),
       observe: (observation) => given.observe(agentId, observation),

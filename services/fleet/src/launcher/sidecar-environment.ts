@@ -53,7 +53,8 @@ export function sidecarEnvironment(options: SidecarEnvironmentOptions): Record<s
 
 /**
  * What the MCP servers of an agent need: the variables that they refer to as secrets, as far as the gateway has them. The mesh's own
- * credentials never: naming one in a server's header must not be a way to have it sent somewhere.
+ * credentials never: naming one in a server's header must not be a way to have it sent somewhere. Nor any that is not `listed`, where
+ * whoever runs the gateway has made a list.
  *
  * They stand in no fingerprint. Servers come and go while a sidecar runs, and that must not restart it: not when the list changes,
  * and not when another gateway adopts it. So a new or rotated variable reaches a sidecar with its next start; until then the server
@@ -62,8 +63,10 @@ export function sidecarEnvironment(options: SidecarEnvironmentOptions): Record<s
 export function secretEnvironment(
   from: Readonly<Record<string, string | undefined>>,
   names: readonly string[],
+  listed?: readonly string[],
 ): Record<string, string> {
-  const allowed = names.filter((name) => !name.startsWith("OPENHERMIT_"));
+  const isListed = (name: string): boolean => listed === undefined || listed.includes(name);
+  const allowed = names.filter((name) => !name.startsWith("OPENHERMIT_") && isListed(name));
   return Object.fromEntries(allowed.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
 }
 
