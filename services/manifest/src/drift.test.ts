@@ -115,3 +115,18 @@ it("needs no right to write, and tells nothing of what is out of reach", async (
     "  kind:  → PROVIDER_KIND_OFFLINE",
   ]);
 });
+
+it("says who deleted a server only to whoever reaches all, since it may have been another team's", async () => {
+  const server = "mcpServers: { s: { command: x, agents: [one] } }";
+  const all = `agents: { one: { model: offline/echo } }\n${server}`;
+  await client("member:ann").applyManifest({ source: manifest(all) });
+  await client("member:ann").applyManifest({
+    source: manifest("agents: { one: { model: offline/echo } }"),
+    prune: true,
+  });
+  const drift = await client("member:ann").detectDrift({ manifest: manifest(all) });
+  expect(lines(drift)[0]).toMatch(/^MISSING mcp-server s by member:ann/);
+  const caller = { ...testCaller("member:eve", ["one"]), mayOwnFor: () => false };
+  const theirs = await manifestClient(test.database, { caller }).detectDrift({ manifest: manifest(all) });
+  expect(lines(theirs)[0]).toBe("MISSING mcp-server s by nobody: nothing");
+});

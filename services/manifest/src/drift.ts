@@ -68,9 +68,10 @@ export async function detectDrift(
       ["mcp-server", told(catalog.mcpServers, wanted.mcpServers, held.mcpServers)],
     ]);
     const differing = changes.filter(({ change }) => change.action !== "none");
-    // Who changed what is out of reach is not told either. Of the catalogue that is what is only seen to be refused.
+    // Who changed what is out of reach is not told either. Of the catalogue that is what is only seen to be refused, and
+    // what was deleted: it may have been another team's.
     const isTold = ({ resourceType, change: { id, action, fields } }: PlannedChange): boolean =>
-      resourceType === "agent" ? reach.has(id, teams.get(id)) : action !== "create" || fields.length > 0;
+      resourceType === "agent" ? reach.has(id, teams.get(id)) : action !== "create" || (reach.all && fields.length > 0);
     const trail = await ports.lastChanges(
       tx,
       differing.filter(isTold).map(({ resourceType: type, change: { id } }) => ({ type, id })),
