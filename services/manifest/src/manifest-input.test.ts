@@ -33,6 +33,28 @@ it.each([
   expect(lines.length).toBeLessThanOrEqual(101);
 });
 
+it("bounds long texts that aliases repeat, and lets a long one stand once", () => {
+  const agents = (count: number): string =>
+    Array.from({ length: count }, (_, i) => `  a${i}: { instructions: *t }`).join("\n");
+  const text = (count: number): string =>
+    `defaults: { model: offline/echo }\nagents:\n  one: { instructions: &t "${"x".repeat(60_000)}" }\n${agents(count)}\n`;
+  expect(compileText(text(10)).lines).toEqual([]);
+  const { lines } = compileText(text(300));
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch(/^3:\d+ agents\.a\d+\.instructions: .*repeat too much text/);
+});
+
+it.each([
+  ["NUL", '"a\\0b"', "the character NUL"],
+  ["half of a character", '"\\ud83d"', "half of a character"],
+])("refuses %s at its place, since it can't be stored", (_what, value, problem) => {
+  const told = compileText(`agents:\n  one: { model: offline/echo, instructions: ${value} }\n`).lines;
+  expect(told).toHaveLength(1);
+  expect(told[0]).toMatch(/2:\d+ agents\.one\.instructions/);
+  expect(told[0]).toContain(problem);
+  expect(compileText(`agents: { one: { model: offline/echo, labels: { ${value}: x } } }`).lines[0]).toContain(problem);
+});
+
 it("keeps names of Object out of its way", () => {
   const names = compileText(
     "agents: { constructor: { model: offline/echo }, one: { toString: 1, __proto__: { model: x } } }",

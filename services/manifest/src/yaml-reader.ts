@@ -13,16 +13,19 @@ import type {
 /** More values than any fleet has; reached only by aliases that multiply. */
 const MAX_NODES = 100_000;
 const MAX_DEPTH = 32;
+/** The most text of all values, in UTF-16 units: more than the files have, so reached only by aliases of long texts. */
+const MAX_TEXT = 3 * 1024 * 1024;
 /** Ten for each value, which is more than any needs. */
 const MAX_TOKENS = 10 * MAX_NODES;
 const TOO_DEEP = "the file is nested too deeply";
 const TOO_LONG = "the manifest has too many values";
+const TOO_MUCH_TEXT = "the aliases of the manifest repeat too much text";
 
 /** Reads the files of one manifest, with one bound for all of them. */
 export interface YamlReader {
   /**
    * Reads one file into nodes with places; undefined when it holds nothing or can't be read at all. Never throws: what
-   * can't be read is a problem. Aliases are followed within a bound of 100,000 values over all files and a depth of 32,
+   * can't be read is a problem. Aliases are followed within a bound of 100,000 values and 3 Mi characters over all files and a depth of 32,
    * so that a manifest can't grow in memory.
    */
   read(text: string, file: number): ManifestNode | undefined;
@@ -30,7 +33,7 @@ export interface YamlReader {
 
 /** A reader that adds what it can't read to the problems. */
 export function createYamlReader(problems: SyntaxProblem[]): YamlReader {
-  const budget = { left: MAX_NODES, exhausted: false };
+  const budget = { nodes: MAX_NODES, text: MAX_TEXT, exhausted: false };
   // Deeper than values may be: those have the better place.
   const parser = createYamlParser({ maxDepth: 2 * MAX_DEPTH, maxTokens: MAX_TOKENS });
   return {
@@ -58,7 +61,7 @@ export function createYamlReader(problems: SyntaxProblem[]): YamlReader {
 
 function createNodeReader(
   at: (offset: number) => Position,
-  budget: { left: number; exhausted: boolean },
+  budget: { nodes: number; text: number; exhausted: boolean },
   problems: SyntaxProblem[],
 ) {
   const anchors = new Map<string, Node>();
@@ -84,12 +87,7 @@ function createNodeReader(
   function read(node: unknown, path: ManifestPath, depth: number, around: Position = start): ManifestNode | undefined {
     if (budget.exhausted) return undefined;
     const position = place(node, around);
-    if (--budget.left < 0 || depth > MAX_DEPTH) {
-      budget.exhausted = true;
-      const message = depth > MAX_DEPTH ? TOO_DEEP : TOO_LONG;
-      problems.push({ at: position, path, message, hint: "write aliases out, or apply it in parts" });
-      return undefined;
-    }
+    if (--budget.nodes < 0 || depth > MAX_DEPTH) return giveUp(depth > MAX_DEPTH ? TOO_DEEP : TOO_LONG, path, position);
     if (node === null || node === undefined) {
       return { kind: "scalar", at: position, value: null, source: "" };
     }
@@ -103,13 +101,31 @@ function createNodeReader(
         const items = node.items.map((item, index) => read(item, [...path, index], depth + 1, position));
         return { kind: "list", at: position, items: items.filter((item) => item !== undefined) };
       }
-      if (isScalar(node)) {
-        return { kind: "scalar", at: position, value: plain(node.value), source: sourceOf(node) };
-      }
+      if (isScalar(node)) return readScalar(node, path, position);
       return { kind: "scalar", at: position, value: null, source: "" };
     } finally {
       open.delete(node as Node);
     }
+  }
+
+  function giveUp(message: string, path: ManifestPath, at: Position): undefined {
+    budget.exhausted = true;
+    problems.push({ at, path, message, hint: "write aliases out, or apply it in parts" });
+  }
+
+  function readScalar(node: Scalar, path: ManifestPath, position: Position): ManifestScalar | undefined {
+    const scalar: ManifestScalar = { kind: "scalar", at: position, value: plain(node.value), source: sourceOf(node) };
+    budget.text -= scalar.source.length;
+    if (budget.text < 0) return giveUp(TOO_MUCH_TEXT, path, position);
+    if (typeof scalar.value === "string") checkStorable(scalar.value, path, position);
+    return scalar;
+  }
+
+  /** PostgreSQL keeps all text but this. */
+  function checkStorable(text: string, path: ManifestPath, position: Position): void {
+    const what = text.includes("\0") ? "the character NUL" : text.isWellFormed() ? undefined : "half of a character";
+    if (what !== undefined)
+      problems.push({ at: position, path, message: `text can't hold ${what}`, hint: "remove it" });
   }
 
   function readMap(
@@ -127,6 +143,7 @@ function createNodeReader(
         continue;
       }
       const key = sourceOf(pair.key);
+      checkStorable(key, path, keyAt);
       const before = entries.get(key);
       if (before) {
         const message = `"${key.slice(0, 80)}" stands twice; the first is in line ${before.at.line}`;
