@@ -166,9 +166,9 @@ function unreadable(path: string, error: unknown): CliError {
   const { code } = error as NodeJS.ErrnoException;
   const why =
     code === "ENOENT" ? "it does not exist" : code === "EACCES" ? "you may not read it" : String(code ?? error);
-  return new CliError(`the manifest ${path} can't be read`, {
+  return new CliError(`${path} can't be read`, {
     why,
-    next: "name a file or a folder with -f",
+    next: "name a file that exists, or - for stdin",
     cause: error,
   });
 }
