@@ -245,6 +245,6 @@ export function createFleetService(options: FleetServiceOptions): FleetService {
     snapshotAnswered: async (answer) => observations.answered(answer),
 
     holdTeams,
-    ...createManifestPorts({ ports, builtins, directory: agentsInMemory, log }),
+    ...createManifestPorts({ database, ports, builtins, directory: agentsInMemory, log }),
   };
 }

@@ -135,3 +135,11 @@ export async function isClaimed(db: Queryable, agentId: string): Promise<boolean
   const { rowCount } = await db.query(sql`SELECT FROM fleet.sidecar_claims WHERE agent_id = ${agentId}`);
   return rowCount > 0;
 }
+
+/** Those of the agents whose sidecar no gateway runs. */
+export async function withoutClaim(db: Queryable, agentIds: readonly string[]): Promise<string[]> {
+  const { rows } = await db.query<{ id: string }>(sql`
+    SELECT id FROM unnest(${agentIds}::text[]) AS id
+    WHERE NOT EXISTS (SELECT FROM fleet.sidecar_claims c WHERE c.agent_id = id)`);
+  return rows.map(({ id }) => id);
+}

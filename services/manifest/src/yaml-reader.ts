@@ -108,9 +108,9 @@ function createNodeReader(
     }
   }
 
-  function giveUp(message: string, path: ManifestPath, at: Position): undefined {
+  function giveUp(message: string, path: ManifestPath, position: Position): undefined {
     budget.exhausted = true;
-    problems.push({ at, path, message, hint: "write aliases out, or apply it in parts" });
+    problems.push({ at: position, path, message, hint: "write aliases out, or apply it in parts" });
   }
 
   function readScalar(node: Scalar, path: ManifestPath, position: Position): ManifestScalar | undefined {

@@ -1,4 +1,5 @@
 import { Launcher } from "@openhermit/protocol/fleet/v1/agent";
+import type { Database } from "@openhermit/postgres";
 import type { Log } from "@openhermit/telemetry";
 import type { AgentDirectory } from "../agent-directory.ts";
 import { readTeams } from "../agent-directory-store.ts";
@@ -8,6 +9,7 @@ import { effectiveValues, exportFleet } from "../export-fleet.ts";
 import type { FleetPorts, FleetService } from "../fleet-ports.ts";
 import type { Builtins } from "../provider.ts";
 import { readProviders } from "../provider-store.ts";
+import { withoutClaim } from "../sidecar-claim-store.ts";
 import { applyFleet } from "./apply-fleet.ts";
 
 /** What the fleet offers a manifest. */
@@ -24,11 +26,13 @@ export type ManifestPorts = Pick<
 
 /** Makes what the fleet offers a manifest. */
 export function createManifestPorts({
+  database,
   ports,
   builtins,
   directory,
   log,
 }: {
+  database: Database;
   ports: Pick<FleetPorts, "isTeam" | "forgetAgents" | "revokeSidecars">;
   builtins: Builtins;
   directory: () => AgentDirectory;
@@ -63,9 +67,13 @@ export function createManifestPorts({
         .catch(() => undefined);
       const own = deletedAgentIds.filter((id) => isExternal.get(id) !== true);
       if (own.length === 0) return;
-      await ports.revokeSidecars(own).catch((error: unknown) => {
+      try {
+        // A sidecar that runs still says how its turns ended; whoever runs it revokes its key when it is gone.
+        const idle = await withoutClaim(database, own);
+        if (idle.length > 0) await ports.revokeSidecars(idle);
+      } catch (error) {
         log.warn({ agent_ids: own.slice(0, 20), count: own.length, err: error }, "sidecars not revoked");
-      });
+      }
     },
   };
 }
