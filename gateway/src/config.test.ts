@@ -34,7 +34,7 @@ describe("readConfig", () => {
       tokenPepper: "",
       auditRetentionDays: 400,
       metricsListen: undefined,
-      mcpSecrets: undefined,
+      mcpSecrets: [],
       oidc: undefined,
     });
   });

@@ -68,8 +68,8 @@ export interface GatewayConfig {
   auditRetentionDays: number;
   /** Where metrics are served without a credential; undefined: nowhere. */
   metricsListen: HostPort | undefined;
-  /** The variables that MCP servers may name as secrets; undefined: all that are called like one. */
-  mcpSecrets: readonly string[] | undefined;
+  /** The variables that MCP servers may name as secrets. Default none. */
+  mcpSecrets: readonly string[];
   /** Undefined: people log in with passwords only. */
   oidc: OidcConfig | undefined;
   /** The environment the launcher picks from: PATH, locale, OTEL_*, the API keys of providers. */
@@ -100,7 +100,7 @@ export function readConfig(env: Environment = process.env): GatewayConfig {
       tokenPepper: pepper("OPENHERMIT_TOKEN_PEPPER"),
       auditRetentionDays: integer({ env: "OPENHERMIT_AUDIT_RETENTION_DAYS", fallback: 400, min: 31, max: 36_500 }),
       metricsListen: optional(hostPort({ env: "OPENHERMIT_METRICS_LISTEN" })),
-      mcpSecrets: optional(secretNames("OPENHERMIT_MCP_SECRETS")),
+      mcpSecrets: secretNames("OPENHERMIT_MCP_SECRETS"),
       oidcIssuer: optional(url({ env: "OPENHERMIT_OIDC_ISSUER" })),
       oidcClientId: optional(text({ env: "OPENHERMIT_OIDC_CLIENT_ID" })),
       oidcClientSecretFile: optional(text({ env: "OPENHERMIT_OIDC_CLIENT_SECRET_FILE" })),
@@ -179,7 +179,7 @@ const MIN_PEPPER_LENGTH = 32;
 function secretNames(variable: string): Field<readonly string[]> {
   return {
     env: variable,
-    fallback: undefined,
+    fallback: { value: [] },
     parse(raw) {
       const names = raw.split(",").map((part) => part.trim());
       const wrong = names.find((name) => !/^[A-Z][A-Z0-9_]*$/.test(name));

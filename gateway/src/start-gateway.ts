@@ -103,7 +103,7 @@ export async function startGateway(
         home: config.home,
         command: [process.execPath, SIDECAR],
         environment: config.environment,
-        ...(config.mcpSecrets === undefined ? {} : { mcpSecrets: config.mcpSecrets }),
+        mcpSecrets: config.mcpSecrets,
         ...(config.lifelineFd === undefined ? {} : { lifelineFd: config.lifelineFd }),
       },
       access: {

@@ -22,7 +22,8 @@ const EXAMPLES = `Examples:
   $ hermit mcp add github --secret-env GITHUB_TOKEN --agent one -- github-mcp
 
 A secret is named and never given: SEARCH_TOKEN is a variable of the gateway's
-environment, and of that of sidecars that run elsewhere.
+environment that its OPENHERMIT_MCP_SECRETS lists; of a sidecar that runs
+elsewhere, one of that sidecar's.
 A server that is there already is replaced and keeps its agents, unless --agent
 says otherwise. A name for a command is looked up in the sidecar's PATH.
 `;

@@ -34,7 +34,7 @@ export interface HostedAgentOptions {
 }
 
 /** The pauses before a rejected snapshot is tried again, in milliseconds. */
-const RETRY = { initialMs: 1000, maxMs: 60_000 };
+const RETRY = { initialMs: 1000, maxMs: 15_000 };
 
 /**
  * Makes an agent that waits for its first snapshot. A snapshot that is rejected for a reason that may pass (the error is one of a part that is

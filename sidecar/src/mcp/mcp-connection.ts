@@ -20,7 +20,6 @@ const HEALTHY_MS = 60_000;
 
 /** What a connection needs. */
 export interface McpConnectionOptions {
-  agentId: string;
   server: McpServer;
   workspace: string;
   env: Readonly<Record<string, string | undefined>>;
@@ -99,7 +98,7 @@ export function createMcpConnection(options: McpConnectionOptions): McpConnectio
 
   /** Connects once and holds the connection until it is gone; resolves with the reason. */
   const hold = async (): Promise<string> => {
-    const resolved = resolveSecrets(server, options.env, options.agentId);
+    const resolved = resolveSecrets(server, options.env);
     strikeOut = resolved.strikeOut;
     const { connectMcpClient } = await import("./mcp-client.ts");
     const gone = Promise.withResolvers<string>();

@@ -17,7 +17,11 @@ let one: TestRuntime;
 let web: HttpServer;
 let seen: (string | undefined)[];
 beforeEach(async () => {
-  one = await testRuntime({ GIT_TOKEN: SECRET, OTHER_TOKEN: "must not be passed on" });
+  one = await testRuntime({
+    OPENHERMIT_MCP_SECRETS: "GIT_TOKEN, MISSING_TOKEN",
+    GIT_TOKEN: SECRET,
+    OTHER_TOKEN: "must not be passed on",
+  });
   seen = [];
   // Repeats the header it does not like, as real gateways do.
   web = createServer((request, response) => {
@@ -93,7 +97,7 @@ test("a secret is in the header, and struck out of what the server answers", asy
 
 test("a value that no header can have is struck out of the error that says so", async () => {
   await one.close();
-  one = await testRuntime({ GIT_TOKEN: `${SECRET}\nmore` });
+  one = await testRuntime({ OPENHERMIT_MCP_SECRETS: "GIT_TOKEN", GIT_TOKEN: `${SECRET}\nmore` });
   await apply(overHttp({ authorization: "${secret.GIT_TOKEN}" }));
   const { detail } = await stateOf(HealthState.DOWN);
   expect(detail).toMatch(/invalid/i);
@@ -104,7 +108,7 @@ test("a variable that is not set is the fault of that server alone, and is not t
   await apply(tells("plain", "${secret.MISSING_TOKEN}"), stdio("everything", [EVERYTHING]));
   const down = await stateOf(HealthState.DOWN);
   expect(down.detail).toBe(
-    "The variable MISSING_TOKEN is not set in the environment of the agent's sidecar. Set it where the gateway runs; bin/hermit agents restart one passes a newly set one on.",
+    "The variable MISSING_TOKEN is not set in the environment of the agent's sidecar. Set it where the gateway runs, start the gateway again, and restart the agent.",
   );
   expect(down.lastError).toBe(down.detail);
   expect((await say("use echo to say hello")).uses[0]?.result).toBe("Echo: hello");

@@ -8,7 +8,6 @@ import { createMcpConnection, type McpConnection } from "./mcp-connection.ts";
 
 /** What the servers of an agent need. */
 export interface McpServersOptions {
-  agentId: string;
   workspace: string;
   env: Readonly<Record<string, string | undefined>>;
   /** The marker that every child process carries. */

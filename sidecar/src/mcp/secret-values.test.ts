@@ -7,6 +7,8 @@ import { resolveSecrets, SecretError } from "./secret-values.ts";
 type Transport = NonNullable<MessageInitShape<typeof McpServerSchema>["transport"]>;
 
 const ENV = {
+  OPENHERMIT_MCP_SECRETS: "GITHUB_TOKEN,API_KEY, OTHER_KEY,MULTI_SECRET,EMPTY_TOKEN,MISSING_TOKEN",
+  PROVIDER_API_KEY: "of the model alone",
   GITHUB_TOKEN: "ghs_1234567890",
   API_KEY: "key/with+more&",
   OTHER_KEY: "ghs_1234567890-and-more",
@@ -15,8 +17,7 @@ const ENV = {
   HOME: "/root",
   OPENHERMIT_OPERATOR_TOKEN: "must not be given",
 };
-const resolve = (transport: Transport) =>
-  resolveSecrets(create(McpServerSchema, { id: "git", transport }), ENV, "reviewer");
+const resolve = (transport: Transport) => resolveSecrets(create(McpServerSchema, { id: "git", transport }), ENV);
 const env = (values: Record<string, string>) =>
   resolve({ case: "stdio", value: { command: "c", args: ["${secret.API_KEY}"], env: values } });
 const http = (headers: Record<string, string>) =>
@@ -27,7 +28,7 @@ test("secrets are put into environment and headers, and nowhere else", () => {
     id: "git",
     transport: { case: "http", value: { headers: { a: "${secret.API_KEY}" } } },
   });
-  expect(resolveSecrets(given, ENV, "one").server.transport.value).toMatchObject({ headers: { a: ENV.API_KEY } });
+  expect(resolveSecrets(given, ENV).server.transport.value).toMatchObject({ headers: { a: ENV.API_KEY } });
   expect(given.transport.value).toMatchObject({ headers: { a: "${secret.API_KEY}" } });
 
   expect(
@@ -47,10 +48,8 @@ test("secrets are put into environment and headers, and nowhere else", () => {
 });
 
 test.each([
-  [
-    "MISSING_TOKEN",
-    /^The variable MISSING_TOKEN is not set .*bin\/hermit agents restart reviewer passes a newly set one on\.$/,
-  ],
+  ["MISSING_TOKEN", /^The variable MISSING_TOKEN is not set .* and restart the agent\.$/],
+  ["PROVIDER_API_KEY", /^The variable PROVIDER_API_KEY is not listed in OPENHERMIT_MCP_SECRETS/],
   ["EMPTY_TOKEN", /^The variable EMPTY_TOKEN is not set/],
   ["HOME", /"\$\{secret\.HOME\}" names no secret/],
   ["OPENHERMIT_OPERATOR_TOKEN", /names no secret/],

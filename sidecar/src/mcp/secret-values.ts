@@ -6,6 +6,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Also what names no secret, which is said and not sent. */
 const PLACEHOLDER = /\$\{secret\.([^}]*)\}/g;
+/** The variable of the sidecar that lists, with commas, the variables that MCP servers may name. */
+const LISTED = "OPENHERMIT_MCP_SECRETS";
 /** A line of a secret of several lines that is shorter is no secret by itself. */
 const MIN_LINE = 6;
 
@@ -29,22 +31,28 @@ export interface ResolvedServer {
 
 /**
  * Puts the values of secrets, `${secret.NAME}`, in the environment or the headers of a server: NAME is a variable of the sidecar's
- * environment that ends in KEY, TOKEN, SECRET or PASSWORD and is not one of the product's own. Throws a SecretError that names the
- * variable when it is not set, or may not be a secret.
+ * environment that ends in KEY, TOKEN, SECRET or PASSWORD and that its OPENHERMIT_MCP_SECRETS lists. Throws a SecretError that names
+ * the variable when it is not set, or may not be a secret.
  */
-export function resolveSecrets(server: McpServer, env: Environment, agentId: string): ResolvedServer {
+export function resolveSecrets(server: McpServer, env: Environment): ResolvedServer {
   const values = new Set<string>();
+  const listed = new Set((env[LISTED] ?? "").split(",").map((name) => name.trim()));
   const valueOf = (name: string): string => {
     if (!isSecretName(name)) {
       throw new SecretError(
         `"\${secret.${name.slice(0, 100)}}" names no secret: a name has A to Z, 0 to 9 and _, and ends in KEY, TOKEN, SECRET or PASSWORD.`,
       );
     }
+    if (!listed.has(name)) {
+      throw new SecretError(
+        `The variable ${name} is not listed in ${LISTED}, so MCP servers may not have it. List it where the gateway runs, and start the gateway again.`,
+      );
+    }
     const value = env[name];
     if (value === undefined || value === "") {
       throw new SecretError(
-        `The variable ${name} is not set in the environment of the agent's sidecar. Set it where the gateway runs; ` +
-          `bin/hermit agents restart ${agentId} passes a newly set one on.`,
+        `The variable ${name} is not set in the environment of the agent's sidecar. Set it where the gateway runs, start the gateway again, ` +
+          "and restart the agent.",
       );
     }
     values.add(value);

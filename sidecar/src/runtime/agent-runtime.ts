@@ -68,7 +68,7 @@ export function createAgentRuntime(options: AgentRuntimeOptions): AgentRuntime {
   const { agentId, workspace, telemetry, env, owner, version = "0", onHealthChanged } = options;
   const log = options.log.child({ agent_id: agentId });
   const skills = createRuntimeSkills({ agentId, workspace, bundles: options.bundles, onHealthChanged });
-  const servers = createMcpServers({ agentId, workspace, env, owner, log, version, onHealthChanged });
+  const servers = createMcpServers({ workspace, env, owner, log, version, onHealthChanged });
   let applied: Applied | undefined;
 
   const open = (spec: AgentSpec, provider: Provider): Applied => {

@@ -64,7 +64,10 @@ describe("a sidecar of the gateway", () => {
     const environment = { PATH: process.env["PATH"], TEST_API_KEY: "k", SECRET: "s", OTHER_TOKEN: "o" };
     const options = {
       ports: { secretNames: async (ids: readonly string[]) => new Map(ids.map((id) => [id, names])) },
-      launcher: { environment: { ...environment, OPENHERMIT_OPERATOR_TOKEN: "of the mesh" } },
+      launcher: {
+        environment: { ...environment, OPENHERMIT_OPERATOR_TOKEN: "of the mesh" },
+        mcpSecrets: ["TEST_API_KEY", "SECRET", "OTHER_TOKEN"],
+      },
     };
     const fleet = start(options);
     await add(fleet, "one");
@@ -77,7 +80,10 @@ describe("a sidecar of the gateway", () => {
     names = ["OTHER_TOKEN"];
     await fleet.client.updateAgent({ agent: { id: "one", displayName: "First" } });
     await fleet.fleet.close();
-    const next = start({ ...options, launcher: { environment: { ...environment, SECRET: "rotated" } } });
+    const next = start({
+      ...options,
+      launcher: { ...options.launcher, environment: { ...environment, SECRET: "rotated" } },
+    });
     await waitFor(() => next.log.records().some(({ msg }) => msg === "sidecar adopted"), { what: "the adoption" });
     await next.client.restartAgent({ agentId: "one" });
     const second = await nthStart("one", 2);

@@ -21,7 +21,7 @@ export interface LauncherOptions {
   command: readonly [string, ...string[]];
   /** The gateway's environment. Only the variables a sidecar needs are taken from it. */
   environment: Readonly<Record<string, string | undefined>>;
-  /** The variables of it that MCP servers may name as secrets. Undefined: all that are called like one. */
+  /** The variables of it that MCP servers may name as secrets. Default none. */
   mcpSecrets?: readonly string[];
   /** An open file descriptor whose end of file tells a sidecar that its supervisor is gone. */
   lifelineFd?: number;
@@ -103,7 +103,7 @@ export function createProcessLauncher(given: ProcessLauncherOptions): ProcessLau
       createJoinToken: () => ports.createJoinToken(agentId, [agentId]),
       async secretEnvironment() {
         const names = await ports.secretNames([agentId]);
-        return secretEnvironment(options.environment, names.get(agentId) ?? [], options.mcpSecrets);
+        return secretEnvironment(options.environment, names.get(agentId) ?? [], options.mcpSecrets ?? []);
       },
       drain: (graceMs) => ports.drainSidecar(agentId, graceMs),
       observe: (observation) => given.observe(agentId, observation),

@@ -53,8 +53,8 @@ export function sidecarEnvironment(options: SidecarEnvironmentOptions): Record<s
 
 /**
  * What the MCP servers of an agent need: the variables that they refer to as secrets, as far as the gateway has them. The mesh's own
- * credentials never: naming one in a server's header must not be a way to have it sent somewhere. Nor any that is not `listed`, where
- * whoever runs the gateway has made a list.
+ * credentials never, and none that is not `listed` by whoever runs the gateway: naming one in a server's header must not be a way for any
+ * operator to have it sent somewhere. The sidecar gets the list too, since the key of its provider is in its environment as well.
  *
  * They stand in no fingerprint. Servers come and go while a sidecar runs, and that must not restart it: not when the list changes,
  * and not when another gateway adopts it. So a new or rotated variable reaches a sidecar with its next start; until then the server
@@ -63,11 +63,12 @@ export function sidecarEnvironment(options: SidecarEnvironmentOptions): Record<s
 export function secretEnvironment(
   from: Readonly<Record<string, string | undefined>>,
   names: readonly string[],
-  listed?: readonly string[],
+  listed: readonly string[],
 ): Record<string, string> {
-  const isListed = (name: string): boolean => listed === undefined || listed.includes(name);
-  const allowed = names.filter((name) => !name.startsWith("OPENHERMIT_") && isListed(name));
-  return Object.fromEntries(allowed.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
+  if (listed.length === 0) return {};
+  const allowed = names.filter((name) => !name.startsWith("OPENHERMIT_") && listed.includes(name));
+  const values = Object.fromEntries(allowed.flatMap((name) => (from[name] === undefined ? [] : [[name, from[name]]])));
+  return { ...values, OPENHERMIT_MCP_SECRETS: listed.join(",") };
 }
 
 /** The values of a gateway's environment that must not stand in what people see, by the names of their variables. */

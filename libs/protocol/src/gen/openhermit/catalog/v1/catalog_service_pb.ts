@@ -463,7 +463,8 @@ export const CatalogService: GenService<{
   },
   /**
    * EnableMcpServer assigns a server to an agent, or with `*` to every agent, also every future one. Idempotent.
-   * An agent's own row counts for more than that of `*`. Errors: NOT_FOUND for an unknown server or agent.
+   * An agent's own row counts for more than that of `*`. Errors: NOT_FOUND for an unknown server or agent;
+   * PERMISSION_DENIED for `*` unless all agents are in reach; RESOURCE_EXHAUSTED past 1,000 names.
    *
    * @generated from rpc openhermit.catalog.v1.CatalogService.EnableMcpServer
    */
@@ -475,7 +476,8 @@ export const CatalogService: GenService<{
   /**
    * DisableMcpServer takes a server away from an agent: its own row goes, or, where the server is assigned to `*`, says that it
    * does not use it. With `*` the row of `*` goes; agents with a row of their own keep it. Idempotent.
-   * Errors: NOT_FOUND for an unknown server or agent.
+   * Errors: NOT_FOUND for an unknown server or agent; PERMISSION_DENIED for `*` unless all agents are in reach;
+   * RESOURCE_EXHAUSTED past 1,000 names.
    *
    * @generated from rpc openhermit.catalog.v1.CatalogService.DisableMcpServer
    */

@@ -134,7 +134,8 @@ export type StdioTransport = Message<"openhermit.catalog.v1.StdioTransport"> & {
   /**
    * Its environment, on top of PATH, HOME, LANG and TMPDIR. Nothing else of the sidecar's environment is passed on.
    * `${secret.NAME}` in a value is replaced at the sidecar by the secret of that name; the value itself is never stored here.
-   * Until there is a store of secrets, it is the sidecar's environment variable NAME, which ends in KEY, TOKEN, SECRET or PASSWORD.
+   * Until there is a store of secrets, it is the sidecar's environment variable NAME, which ends in KEY, TOKEN, SECRET or PASSWORD and
+   * which OPENHERMIT_MCP_SECRETS of gateway or sidecar lists.
    * In an answer to whoever may not change the server the values are empty.
    *
    * @generated from field: map<string, string> env = 3;

@@ -166,7 +166,7 @@ export const SkillDescriptionSchema: GenMessage<SkillDescription> = /*@__PURE__*
  */
 export type Bundle = Message<"openhermit.catalog.v1.Bundle"> & {
   /**
-   * The files: at most 1,000, together at most 10 MiB. One of them is SKILL.md.
+   * The files: at most 1,000 in at most 1,000 folders, together at most 10 MiB. One of them is SKILL.md.
    *
    * @generated from field: repeated openhermit.catalog.v1.BundleFile files = 1;
    */

@@ -466,7 +466,8 @@ export const SkillService: GenService<{
   },
   /**
    * EnableSkill gives a skill to an agent, or with `*` to every agent, also every future one. Idempotent.
-   * An agent's own row counts for more than that of `*`. Errors: NOT_FOUND for an unknown skill or agent.
+   * An agent's own row counts for more than that of `*`. Errors: NOT_FOUND for an unknown skill or agent;
+   * PERMISSION_DENIED for `*` unless all agents are in reach; RESOURCE_EXHAUSTED past 1,000 names.
    *
    * @generated from rpc openhermit.catalog.v1.SkillService.EnableSkill
    */
@@ -478,7 +479,8 @@ export const SkillService: GenService<{
   /**
    * DisableSkill takes a skill away from an agent: its own row goes, or, where the skill is assigned to `*`, says that it does not have
    * it. With `*` the row of `*` goes; agents with a row of their own keep it. Idempotent.
-   * Errors: NOT_FOUND for an unknown skill or agent.
+   * Errors: NOT_FOUND for an unknown skill or agent; PERMISSION_DENIED for `*` unless all agents are in reach;
+   * RESOURCE_EXHAUSTED past 1,000 names.
    *
    * @generated from rpc openhermit.catalog.v1.SkillService.DisableSkill
    */

@@ -831,8 +831,8 @@ export const FleetService: GenService<{
   },
   /**
    * PutDefaults replaces them; it needs every agent in reach. Idempotent: the same again changes nothing.
-   * Errors: ABORTED when etag is set and they have changed since; NOT_FOUND for an unknown provider; FAILED_PRECONDITION when
-   * an agent would be left without a model.
+   * Errors: INVALID_ARGUMENT for a bad model; ABORTED when etag is set and they have changed since; NOT_FOUND for an unknown
+   * provider; FAILED_PRECONDITION when an agent would be left without a model; PERMISSION_DENIED without every agent in reach.
    *
    * @generated from rpc openhermit.fleet.v1.FleetService.PutDefaults
    */
@@ -844,7 +844,8 @@ export const FleetService: GenService<{
   /**
    * WatchApplied follows how agents take over the newest configuration: it notes the generation that each should run with at
    * the time of the call, sends how far they are, again with every change, and ends when none is behind any more.
-   * An agent that is stopped is not waited for. Errors: NOT_FOUND for an agent named and out of reach.
+   * An agent that is stopped is not waited for, and one that is deleted or leaves the reach no longer. Goes on after an
+   * outage of the database. Errors: NOT_FOUND for an agent named and out of reach; UNAVAILABLE when the gateway stops.
    *
    * @generated from rpc openhermit.fleet.v1.FleetService.WatchApplied
    */

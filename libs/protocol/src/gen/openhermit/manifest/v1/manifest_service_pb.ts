@@ -102,8 +102,8 @@ export type PlanManifestRequest = Message<"openhermit.manifest.v1.PlanManifestRe
   manifest?: Manifest | undefined;
 
   /**
-   * Whether what the manifest does not name is to be deleted: agents, providers that somebody put, MCP servers, skills and
-   * defaults in reach.
+   * Whether what the manifest does not name is to be deleted: agents in reach, providers that somebody put, MCP servers, skills and
+   * the defaults. What the caller's reach does not let it change is left alone.
    *
    * @generated from field: bool prune = 2;
    */
@@ -348,7 +348,7 @@ export type ExportManifestResponse = Message<"openhermit.manifest.v1.ExportManif
   skillIds: string[];
 
   /**
-   * How many values of environments and headers stand in it as they are; they may be secret.
+   * How many values that may be secret stand in it as they are: of environments and headers, and URLs with a password or query.
    *
    * @generated from field: int32 plain_value_count = 3;
    */
@@ -467,7 +467,7 @@ export type FieldChange = Message<"openhermit.manifest.v1.FieldChange"> & {
   path: string;
 
   /**
-   * The value before, as in a manifest. Empty: not set. Of a sensitive field `(sensitive)` where one is set.
+   * The value before, as in a manifest. Empty: not set. In an answer with more than 3 Mi characters long values are cut. Of a sensitive field `(sensitive)` where one is set.
    *
    * @generated from field: string before = 2;
    */
@@ -742,7 +742,7 @@ export const ManifestService: GenService<{
   /**
    * PlanManifest says what ApplyManifest would do, and changes nothing.
    * Errors: INVALID_ARGUMENT with a ManifestProblems detail that lists every problem with its place; PERMISSION_DENIED for what
-   * the caller could not apply.
+   * the caller could not apply; FAILED_PRECONDITION when an agent would be left without its provider or a model.
    *
    * @generated from rpc openhermit.manifest.v1.ManifestService.PlanManifest
    */
@@ -756,7 +756,7 @@ export const ManifestService: GenService<{
    * stays as it is, unless prune is set. Idempotent: applying twice changes nothing.
    * Errors: INVALID_ARGUMENT with a ManifestProblems detail that lists every problem with its place; ABORTED when another apply
    * is under way, or the fleet has changed since the plan, and nothing was changed; FAILED_PRECONDITION when the bundle of a
-   * skill is not stored; PERMISSION_DENIED for what the caller may not change.
+   * skill is not stored, or an agent would be left without its provider or a model; PERMISSION_DENIED for what the caller may not change.
    *
    * @generated from rpc openhermit.manifest.v1.ManifestService.ApplyManifest
    */
@@ -777,8 +777,10 @@ export const ManifestService: GenService<{
     output: typeof DetectDriftResponseSchema;
   },
   /**
-   * ExportManifest returns the manifest of what is: applied to an empty fleet it gives the same. It holds values of environments and
-   * headers, so it needs the right to write what it names.
+   * ExportManifest returns the manifest of what is: applied to an empty fleet it gives the same, for who reaches all. It holds values of
+   * environments and headers, so it needs the right to write what it names; servers whose values are hidden, since agents out of
+   * reach use them, are left out and named in a comment. Errors: NOT_FOUND for an agent named and out of reach; PERMISSION_DENIED;
+   * RESOURCE_EXHAUSTED when it would have more than 15 MiB.
    *
    * @generated from rpc openhermit.manifest.v1.ManifestService.ExportManifest
    */
