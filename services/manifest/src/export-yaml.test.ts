@@ -102,9 +102,9 @@ const text = fc.oneof(
   fc
     .array(fc.constantFrom(...ODD_TEXTS.filter(({ length }) => length < 100)), { maxLength: 4 })
     .map((all) => all.join("")),
-  fc.string({ unit: "grapheme", maxLength: 40 }).map((text) => text.replaceAll("\0", "")),
+  fc.string({ unit: "grapheme", maxLength: 40 }).map((made) => made.replaceAll("\0", "")),
   // PostgreSQL keeps no NUL.
-  fc.string({ unit: "binary", maxLength: 20 }).map((text) => text.replaceAll("\0", "")),
+  fc.string({ unit: "binary", maxLength: 20 }).map((made) => made.replaceAll("\0", "")),
   fc.string({ unit: fc.constantFrom(" ", "\n", "\t", "a", ":", "#", "-", "'", '"', "\\"), maxLength: 20 }),
 );
 const short = (maxLength: number) => text.map((value) => Array.from(value).slice(0, maxLength).join(""));
