@@ -14,6 +14,28 @@ test("a page ends where the next one begins, and the last one says so", () => {
   expect([pageSizeOf(0), pageSizeOf(7)]).toEqual([100, 7]);
 });
 
+test("a page ends by its bytes too, after one row at least", () => {
+  const mebibyte = 1024 * 1024;
+  const cut = (sizes: readonly number[], size = 10) => {
+    const rows = sizes.map((bytes, i) => ({ id: "abcdef".charAt(i), bytes }));
+    const { page, nextPageToken } = cutPage(
+      rows,
+      size,
+      ({ id }) => [id],
+      ({ bytes }) => bytes,
+    );
+    return [page.map(({ id }) => id).join(""), ...(decodePageToken(nextPageToken, [ID]) ?? [])];
+  };
+  const three = [mebibyte, mebibyte, mebibyte];
+  expect(cut(three)).toEqual(["abc"]);
+  expect(cut([...three, 1])).toEqual(["abc", "c"]);
+  expect(cut([...three, 0])).toEqual(["abcd"]);
+  expect(cut([...three, 1], 2)).toEqual(["ab", "b"]);
+  expect(cut([9 * mebibyte, 1])).toEqual(["a", "a"]);
+  expect(cut([1, 9 * mebibyte])).toEqual(["a", "a"]);
+  expect(cut([9 * mebibyte])).toEqual(["a"]);
+});
+
 test("a token that no page carried is refused", () => {
   expect(decodePageToken("", [ID])).toBeUndefined();
   const token = encodePageToken(["one", "7"]);

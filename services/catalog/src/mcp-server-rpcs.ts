@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { callerName, reachOf } from "@openhermit/caller";
 import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
@@ -70,8 +70,13 @@ export function mcpServerRpcs(router: ConnectRouter, options: CatalogServiceOpti
       const [afterId = ""] = decodePageToken(pageToken, [SERVER_ID]) ?? [];
       const part = { afterId, limit: size + 1 };
       const found = await listVisible(database, mcpServerKind, reachOf(caller(context)), part);
-      const { page, nextPageToken } = cutPage(found, size, ({ item }) => [item.id]);
-      return { mcpServers: page.map((stored) => show(stored, context)), nextPageToken };
+      const { page, nextPageToken } = cutPage(
+        found.map((stored) => show(stored, context)),
+        size,
+        ({ id }) => [id],
+        (server) => toBinary(McpServerSchema, server).length,
+      );
+      return { mcpServers: page, nextPageToken };
     },
 
     enableMcpServer: (request, context) => switchFor(request, true, context),

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { callerName, reachOf } from "@openhermit/caller";
 import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
@@ -82,8 +82,13 @@ export function skillRpcs(router: ConnectRouter, options: CatalogServiceOptions)
         const [afterId = ""] = decodePageToken(pageToken, [SKILL_ID]) ?? [];
         const part = { afterId, limit: size + 1 };
         const found = await listVisible(database, skillKind, reachOf(caller(context)), part);
-        const { page, nextPageToken } = cutPage(found, size, ({ item }) => [item.id]);
-        return { skills: page.map((stored) => show(stored, context)), nextPageToken };
+        const { page, nextPageToken } = cutPage(
+          found.map((stored) => show(stored, context)),
+          size,
+          ({ id }) => [id],
+          (skill) => toBinary(SkillSchema, skill).length,
+        );
+        return { skills: page, nextPageToken };
       },
 
       enableSkill: (request, context) => switchFor(request, true, context),

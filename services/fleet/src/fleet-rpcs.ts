@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { agentNotFound, callerName, reachOf, type Caller, type RecordChanges } from "@openhermit/caller";
 import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
@@ -97,14 +97,20 @@ export function createFleetRpcs(options: FleetRpcOptions): ServiceImpl<typeof Fl
       const size = pageSizeOf(pageSize);
       const [afterId = ""] = decodePageToken(pageToken, [AGENT_ID]) ?? [];
       const found = await listObservedAgents(database, afterId, size + 1, reach.all ? undefined : reach.ids());
-      const { page, nextPageToken } = cutPage(found, size, ({ agent }) => [agent.id]);
-      // The rows may know of a move that this gateway has not heard of yet.
-      const seen = page.filter(({ agent }) => reaches(caller, agent));
-      const revisions = await ports.catalogRevisions(seen.map(({ agent }) => agent.id));
-      return {
-        agents: seen.map((observed) => toAgentMessage(observed, revisions.get(observed.agent.id) ?? 0n)),
-        nextPageToken,
-      };
+      const revisions = await ports.catalogRevisions(found.map(({ agent }) => agent.id));
+      const rows = found.map((observed) => {
+        const { agent } = observed;
+        // The rows may know of a move that this gateway has not heard of yet.
+        const isSeen = reaches(caller, agent);
+        return { id: agent.id, agents: isSeen ? [toAgentMessage(observed, revisions.get(agent.id) ?? 0n)] : [] };
+      });
+      const { page, nextPageToken } = cutPage(
+        rows,
+        size,
+        ({ id }) => [id],
+        ({ agents: [agent] }) => (agent === undefined ? 0 : toBinary(AgentSchema, agent).length),
+      );
+      return { agents: page.flatMap(({ agents }) => agents), nextPageToken };
     },
 
     async updateAgent({ agent, updateMask }, context) {

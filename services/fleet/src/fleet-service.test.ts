@@ -205,6 +205,23 @@ it("lists in pages, with as many statements for many agents as for one", async (
   await expect(fleet.client.listAgents({ pageToken: "nonsense" })).rejects.toThrow("PAGE_TOKEN_INVALID");
 });
 
+it("ends a page by its bytes where page_size would allow more", async () => {
+  const instructions = "long text ".repeat(6400);
+  const ids = Array.from({ length: 40 }, (_, i) => `long-${String(i).padStart(2, "0")}`);
+  for (const id of ids) await add(id, { spec: { ...spec, instructions } });
+  const pages: string[][] = [];
+  let pageToken = "";
+  do {
+    const { agents, nextPageToken } = await fleet.client.listAgents({ pageSize: 1000, pageToken });
+    pages.push(agents.map(({ id }) => id));
+    pageToken = nextPageToken;
+  } while (pageToken !== "");
+  // Each is told twice, as it is set and as it takes effect.
+  expect(pages.map(({ length }) => length)).toEqual([24, 16]);
+  expect(pages.flat()).toEqual(ids);
+  expect((await fleet.client.listAgents({ pageSize: 20 })).agents).toHaveLength(20);
+});
+
 it("keeps providers: the built-in ones, those that were put, and neither passwords nor keys of the mesh", async () => {
   const put = (provider: object) =>
     fleet.client.putProvider({ provider: { name: "mine", kind: ProviderKind.OPENAI_COMPATIBLE, ...provider } });
