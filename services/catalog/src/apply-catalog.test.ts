@@ -246,7 +246,7 @@ describe("prune", () => {
     expect(await apply({}, { prune: false })).toEqual({ mcpServers: [], skills: [] });
   });
 
-  it("passes over what the caller does not see whole, and refuses what it may not change", async () => {
+  it("leaves what others use too, and refuses what the caller has no right to change", async () => {
     await apply({
       mcpServers: [
         server("every", ["*"]),
@@ -263,18 +263,23 @@ describe("prune", () => {
     const ann = { caller: ANN, mayWrite: (_: string, id: string) => id !== "locked", prune: true };
     const { mcpServers, skills } = await apply({}, { ...ann, dryRun: true });
     expect(mcpServers.map(({ id, action, version }) => [id, action, version === ""])).toEqual([
-      ["every", "refused", true],
       ["locked", "refused", true],
       ["mine", "delete", false],
     ]);
     expect(brief(skills)).toEqual(["delete mine-too digest agents disabledAgents"]);
     expect(await exported()).toEqual(before);
-    const kept = ["every", "locked"].map((id) => before.mcpServers.find((one) => one.id === id) as McpServer);
-    expect(brief((await apply({ mcpServers: [kept[1] as McpServer] }, ann)).mcpServers)).toEqual([
-      "none locked",
+    const compared = await apply({}, { ...ann, mayWrite: () => true, dryRun: true, compareOnly: true });
+    expect(compared.mcpServers.map(({ id, action }) => `${action} ${id}`)).toEqual([
       "refused every",
+      "delete locked",
+      "delete mine",
+    ]);
+    const kept = before.mcpServers.find(({ id }) => id === "locked") as McpServer;
+    expect(brief((await apply({ mcpServers: [kept] }, ann)).mcpServers)).toEqual([
+      "none locked",
       "delete mine command args env.API_KEY agents",
     ]);
+    expect((await exported()).mcpServers).toEqual(before.mcpServers.filter(({ id }) => id !== "mine"));
   });
 });
 

@@ -49,7 +49,7 @@ async function applyKind<Item extends CatalogItem>(
   tx: Queryable,
   kind: ItemKind<Item>,
   wanted: readonly Item[],
-  { dryRun, prune, caller, mayWrite }: ApplyOptions,
+  { dryRun, prune, compareOnly, caller, mayWrite }: ApplyOptions,
   owners: Owners,
 ): Promise<{ changes: ResourceChange[]; records: Change[]; targets: string[] }> {
   const reach = reachOf(caller);
@@ -83,8 +83,9 @@ async function applyKind<Item extends CatalogItem>(
   const named = new Set(wanted.map(({ id }) => id));
   for (const [id, { item }] of prune ? stored : []) {
     if (named.has(id) || !isWholeVisible(reach, item, owners)) continue;
-    if (!mayChange(id, item)) changes.push(refused(id));
-    else plan("delete", id, { before: item, after: undefined });
+    if (mayChange(id, item)) plan("delete", id, { before: item, after: undefined });
+    // What agents out of reach use too stays, since a manifest of a part of the fleet need not name it; it differs all the same.
+    else if (compareOnly === true || mayAssign(reach, [item], owners)) changes.push(refused(id));
   }
 
   await kind.prepare(tx, done, { dryRun });

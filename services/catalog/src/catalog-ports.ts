@@ -43,8 +43,10 @@ export interface ChangeAuthor {
 export interface ApplyOptions extends ChangeAuthor {
   /** Say what would change and change nothing; `record` is not called. */
   dryRun: boolean;
-  /** Delete what is not named, as far as the caller sees the whole of it. */
+  /** Delete what is not named, as far as the caller reaches every agent that uses it; the rest stays as it is. */
   prune: boolean;
+  /** Of a dry run: tell as refused what prune leaves although the caller sees the whole of it, since it differs. */
+  compareOnly?: boolean;
   /** Whether the caller holds the right to change the resource of this id. What is as it should be needs none. */
   mayWrite(resource: string, id: string): boolean;
 }

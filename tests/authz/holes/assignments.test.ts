@@ -12,7 +12,8 @@ import { gatherCast, type Cast } from "../cast.ts";
 import { skillOf } from "../expectations.ts";
 import { messageOf, outcomeOf } from "../failure.ts";
 
-/** A server of everybody, except agent `one`, which has opted out; and one of agents one and two each. */
+/** A server of everybody; one of everybody except agent `one`, which has opted out; and one of agents one and two each. */
+const WILDCARD = "for-each";
 const EVERYBODYS = "for-all";
 const MIXED = "for-two-teams";
 
@@ -35,6 +36,7 @@ beforeAll(async () => {
         disabledAgents,
       },
     });
+  await server(WILDCARD, ["*"]);
   await server(EVERYBODYS, ["*"], ["one"]);
   await server(MIXED, ["one", "two"]);
 }, 60_000);
@@ -135,10 +137,13 @@ test("plans, drift, exports and comparisons see what is in reach, and a plan sho
   expect(await outcomeOf(manifests.exportManifest({ agentIds: ["two", "one"] }))).toBe("NotFound AGENT_NOT_FOUND");
 
   const drift = await manifests.detectDrift(source("agents: {}\n"));
-  const pruning = await manifests.planManifest({ ...source("agents: {}\n"), prune: true }).catch(() => undefined);
+  const pruning = await manifests.planManifest({ ...source("agents: {}\n"), prune: true });
   const exported = await manifests.exportManifest({});
   expect(exported.manifest).toContain("two:");
   expect(inWords(drift)).toContain('"two"');
+  // What everybody uses differs from the manifest, and is not theirs to take away.
+  expect(inWords(drift)).toContain(`"${WILDCARD}"`);
+  expect(inWords(pruning)).not.toContain(WILDCARD);
   expect(inWords([drift, pruning, exported])).not.toMatch(/"one"|\bone:|\[one|one,|files-one|notes-one|hunter2|"red"/);
 });
 
@@ -166,7 +171,7 @@ test("a manifest changes neither defaults nor everybody's things for who does no
   expect((await everything.exportManifest({})).manifest).toBe(before.manifest);
   // What is pruned is what is in reach: agents of nobody, and the own team's.
   const kept = "agents:\n  two:\n    model: offline/echo\n    launcher: external\n    team: blue\n";
-  await manifests.applyManifest({ source: source(kept).manifest, prune: true }).catch(() => undefined);
+  await manifests.applyManifest({ source: source(kept).manifest, prune: true });
   const fleet = createClient(FleetService, cast.as(cast.operatorToken));
   const left = (await fleet.listAgents({})).agents.map(({ id }) => id);
   expect(left).toEqual(expect.arrayContaining(["one", "two"]));
