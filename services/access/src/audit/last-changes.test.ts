@@ -1,5 +1,5 @@
 import type { Change } from "@openhermit/caller";
-import { createDatabase, sql, type Database } from "@openhermit/postgres";
+import { createDatabase, sql, type Database, type Queryable } from "@openhermit/postgres";
 import { SubjectKind } from "@openhermit/protocol/access/v1/subject";
 import { testLog, waitFor, type TestDatabase } from "@openhermit/testing";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -33,20 +33,32 @@ const record = (changes: readonly Change[], kind: SubjectKind = SubjectKind.MEMB
 const agent = (id: string) => ({ type: "agent", id });
 const fields = (...paths: string[]) => paths.map((path) => ({ path, before: "a", after: "b" }));
 
+/** The database, with a count of what is sent through here alone: the trail sends statements of its own at any time. */
+function counted(): { reader: Queryable; sentCount: () => number } {
+  let sent = 0;
+  const reader: Queryable = {
+    query: async (statement) => {
+      sent += 1;
+      return await database.query(statement);
+    },
+  };
+  return { reader, sentCount: () => sent };
+}
+
 test("of many targets each has its own changes, newest first, with who made them, in one statement", async () => {
   await record([sampleChange(own, { action: "agents.create", fields: fields("model", "instructions") })]);
   await record([sampleChange(own, { fields: fields("model") })], SubjectKind.SERVICE_ACCOUNT, "ci");
   await record([sampleChange(own), sampleChange(`${own}-b`)], SubjectKind.LOCAL_OPERATOR, "");
   await record([sampleChange(own, { targetType: "skill", action: "skills.put" })], SubjectKind.SYSTEM, "sweep");
-  const before = database.statementCount();
-  const found = await readLastChanges(database, [
+  const { reader, sentCount } = counted();
+  const found = await readLastChanges(reader, [
     agent(`${own}-b`),
     agent("never-was"),
     agent(own),
     agent(own),
     { type: "skill", id: own },
   ]);
-  expect(database.statementCount() - before).toBe(1);
+  expect(sentCount()).toBe(1);
   const told = [...found].map(([key, changes]) => [
     key,
     changes.map(({ actor, action, paths }) => `${actor} ${action} ${paths.join()}`),
@@ -77,8 +89,8 @@ test("only what was done counts, and of that the newest twenty", async () => {
 });
 
 test("nothing is asked of no targets, and an id may be any text", async () => {
-  const before = database.statementCount();
-  expect(await readLastChanges(database, [])).toEqual(new Map());
-  expect(database.statementCount()).toBe(before);
+  const { reader, sentCount } = counted();
+  expect(await readLastChanges(reader, [])).toEqual(new Map());
+  expect(sentCount()).toBe(0);
   expect(await readLastChanges(database, [agent(""), agent("'; --"), agent("x".repeat(5000))])).toEqual(new Map());
 });
