@@ -169,3 +169,9 @@ test("a repeated send with the same request id joins the same turn", async () =>
   expect(new Set(seen.map(({ turn }) => turn.id)).size).toBe(1);
   expect(model.requests.filter(({ body }) => JSON.stringify(body).includes("only once please"))).toHaveLength(1);
 });
+
+test("large messages at once to one agent, more than its link takes at once, are all answered", async () => {
+  const sent = Array.from({ length: 16 }, () => send(fleet.clients.sessions, "two", "y".repeat(512 * 1024)));
+  const seen = await Promise.all(sent);
+  expect(seen.map(({ turn }) => turn.state)).toEqual(seen.map(() => TurnState.SUCCEEDED));
+}, 120_000);

@@ -367,26 +367,6 @@ test("while the database is away only the newest report of each subject waits, a
   expect(reports).toEqual(["ill report 50"]);
 });
 
-test("a sidecar that does not read is cut off at 1 MiB; others are not held up", async () => {
-  const gateway = await startGateway();
-  const stalled = await joined(gateway, "stalled");
-  const lively = await joined(gateway, "lively");
-  const { stream } = await lively.attached();
-  await stalled.attached();
-  await waitFor(() => gateway.neighbours.ready.length === 2, { what: "both to be ready" });
-  // Nothing is read while this test holds the event loop: all of it has to wait in the queue.
-  const big = "x".repeat(100_000);
-  let taken = 0;
-  while (gateway.mesh.offerTurn("stalled", turn(`t${taken}`, "stalled", big))) taken += 1;
-  expect(taken).toBeGreaterThanOrEqual(5);
-  expect(taken).toBeLessThanOrEqual(12);
-  expect(gateway.mesh.hasLink("stalled")).toBe(false);
-  expect(gateway.mesh.offerTurn("lively", turn("t", "lively"))).toBe(true);
-  await waitFor(() => casesOf(stream).includes("runTurn"), { what: "the other sidecar's turn" });
-  await waitFor(() => gateway.neighbours.detached[0], { what: "the detach" });
-  expect(gateway.neighbours.detached).toMatchObject([{ sidecarId: "stalled", reason: "lost" }]);
-});
-
 test("snapshots that are larger together than the bound wait for the reader, and all arrive", async () => {
   const agentIds = Array.from({ length: 60 }, (_, i) => `big-${i}`);
   const gateway = await startGateway({

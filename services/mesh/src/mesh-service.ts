@@ -60,7 +60,7 @@ export interface MeshService {
   verifyAccessToken(token: string): Promise<VerifiedSidecar | undefined>;
   /** A single-use token that lets one sidecar join within 10 minutes, whoever starts it. */
   createJoinToken(sidecarId: string, agentIds: readonly string[]): Promise<{ joinToken: string; expireTime: Date }>;
-  /** False when no sidecar that hosts the agent is ready on this gateway. */
+  /** Sends the turn, at the pace of its link. False when no sidecar that hosts the agent is ready on this gateway, or too much waits. */
   offerTurn(agentId: string, turn: RunTurn): boolean;
   /** False when no sidecar that hosts the agent is attached to this gateway. */
   cancelTurn(agentId: string, turnId: string, reason: string): boolean;
@@ -112,7 +112,7 @@ export function createMeshService(options: MeshServiceOptions): MeshService {
   const bundleReads = createBundleReads({ read: (agentId, digest) => ports.readBundle(agentId, digest) });
   const identities = createSidecarIdentities({ database });
   const enrollment = createEnrollment({ database, keys, identities });
-  const offers = createTurnOffers({ registry, log });
+  const offers = createTurnOffers({ registry, ports, log });
   let heartbeat: Heartbeat | undefined;
   let tasks: PeriodicTask[] = [];
   let subscription: Subscription | undefined;

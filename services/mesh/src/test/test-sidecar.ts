@@ -52,6 +52,8 @@ export interface TestSidecar {
   readBundle(agentId: string, digest: string): Promise<Uint8Array[]>;
   /** Whether it answers Pings. */
   answersPings: boolean;
+  /** Until this resolves nothing more is read of the streams than fits into a window of HTTP/2. */
+  pause: Promise<void> | undefined;
   close(): void;
 }
 
@@ -90,6 +92,7 @@ export function createTestSidecar(options: { id: string; url: string; privateKey
         for await (const message of call(up.drain(), controller.signal)) {
           received.push(message);
           onMessage(message, stream);
+          await sidecar.pause;
         }
         ended = "ok";
       } catch (error) {
@@ -105,6 +108,7 @@ export function createTestSidecar(options: { id: string; url: string; privateKey
     publicKey,
     ledgerId: randomUUID(),
     answersPings: true,
+    pause: undefined,
     async proof(purpose, given) {
       const nonce = given ?? (await enrollment.getNonce({})).nonce;
       const text = `openhermit-mesh-v1\n${purpose}\n${nonce}`;
