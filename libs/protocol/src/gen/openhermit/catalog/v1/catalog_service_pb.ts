@@ -113,7 +113,7 @@ export const GetMcpServerResponseSchema: GenMessage<GetMcpServerResponse> = /*@_
  */
 export type ListMcpServersRequest = Message<"openhermit.catalog.v1.ListMcpServersRequest"> & {
   /**
-   * The most servers to return, at most 1,000. 0 means 100.
+   * The most servers to return, at most 1,000. 0 means 100. A page of large ones may have fewer and not be the last.
    *
    * @generated from field: int32 page_size = 1;
    */

@@ -207,7 +207,7 @@ export const GetBundleResponseSchema: GenMessage<GetBundleResponse> = /*@__PURE_
  */
 export type ListSkillsRequest = Message<"openhermit.catalog.v1.ListSkillsRequest"> & {
   /**
-   * The most skills to return, at most 1,000. 0 means 100.
+   * The most skills to return, at most 1,000. 0 means 100. A page of large ones may have fewer and not be the last.
    *
    * @generated from field: int32 page_size = 1;
    */

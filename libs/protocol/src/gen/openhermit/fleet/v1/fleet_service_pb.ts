@@ -118,7 +118,7 @@ export const GetAgentResponseSchema: GenMessage<GetAgentResponse> = /*@__PURE__*
  */
 export type ListAgentsRequest = Message<"openhermit.fleet.v1.ListAgentsRequest"> & {
   /**
-   * The most agents to return, at most 1,000. 0 means 100.
+   * The most agents to return, at most 1,000. 0 means 100. A page of large ones may have fewer and not be the last.
    *
    * @generated from field: int32 page_size = 1;
    */
