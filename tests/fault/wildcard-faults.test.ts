@@ -74,7 +74,7 @@ test("a server that hangs for all: each agent has applied it at once, turns and 
     },
     { deadlineMs: 20_000, what: "the server to be down for all" },
   );
-  for (const agent of AGENTS) expect(shown).toMatch(new RegExp(`^${agent} .*ago: .*(within|after|answer).*1 ?s`, "m"));
+  for (const agent of AGENTS) expect(shown).toMatch(new RegExp(`^${agent} +down\\b.*(within|after|answer).*1 ?s`, "m"));
   expect(await each(ECHO)).toEqual([WITH, WITH, WITH]);
   expect(await fleet.hermit(["mcp", "disable", "hangs", "--agent", "*", "--wait"])).toMatchObject({ code: 0 });
   expect(await status("hangs")).not.toMatch(/^(one|two|three)\b/m);

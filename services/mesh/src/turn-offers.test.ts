@@ -159,7 +159,7 @@ test("a sidecar that reads nothing for a lease loses its link", async () => {
   const reader = await pausedSidecar(gateway, "dead");
   for (let i = 0; i < 6; i++) expect(gateway.mesh.offerTurn("dead", turn(`t${i}`, "dead"))).toBe(true);
   await waitFor(() => gateway.neighbours.detached[0], { what: "the detach" });
-  expect(gateway.neighbours.detached).toMatchObject([{ sidecarId: "dead", reason: "lease" }]);
+  expect(gateway.neighbours.detached[0]).toMatchObject({ sidecarId: "dead", reason: "lease" });
   expect(gateway.mesh.offerTurn("dead", turn("late", "dead"))).toBe(false);
   reader.resume();
   expect((await endOf(reader.stream)).reason).toBe("LEASE_LOST");
