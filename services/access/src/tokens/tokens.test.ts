@@ -92,7 +92,8 @@ describe("making a token", () => {
       creator: member("alice"),
       credential: expect.objectContaining({ kind: "token", accessor: token?.accessor, login: false }) as unknown,
     });
-    expect(await here.access.verifyToken(`${secret.slice(0, -1)}x`, ADDRESS)).toBeUndefined();
+    const mistyped = secret.slice(0, -1) + (secret.endsWith("x") ? "y" : "x");
+    expect(await here.access.verifyToken(mistyped, ADDRESS)).toBeUndefined();
   });
 
   it.each([
