@@ -4,15 +4,16 @@ import { callerName, reachOf } from "@openhermit/caller";
 import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
 import { CatalogService as CatalogRpc } from "@openhermit/protocol/catalog/v1/catalog_service";
 import { McpServerSchema, type McpServer } from "@openhermit/protocol/catalog/v1/mcp_server";
-import { isVisible, mayAssign } from "./assignment-reach.ts";
+import { mayAssign } from "./assignment-reach.ts";
 import type { Stored } from "./catalog-item.ts";
 import type { CatalogServiceOptions, ChangeAuthor } from "./catalog-ports.ts";
 import { putItem, removeItem, switchItem } from "./change-catalog.ts";
 import { toMessage } from "./item-message.ts";
 import { listVisible } from "./list-visible.ts";
-import { serverNotFound, withoutSecrets } from "./mcp-server.ts";
+import { withoutSecrets } from "./mcp-server.ts";
 import { mcpServerKind } from "./mcp-server-kind.ts";
 import { serverStatus } from "./mcp-server-status.ts";
+import { readVisible } from "./read-visible.ts";
 
 const SERVER_ID = /^[a-z0-9-]{1,63}$/;
 
@@ -29,11 +30,8 @@ export function mcpServerRpcs(router: ConnectRouter, options: CatalogServiceOpti
     return toMessage(isOpen ? stored : { ...stored, item: withoutSecrets(item) }, reach);
   };
 
-  const readVisible = async (id: string, context: HandlerContext): Promise<Stored<McpServer>> => {
-    const stored = (await mcpServerKind.read(database, [id])).get(id);
-    if (stored === undefined || !isVisible(reachOf(caller(context)), stored.item)) throw serverNotFound(id);
-    return stored;
-  };
+  const read = (id: string, context: HandlerContext): Promise<Stored<McpServer>> =>
+    readVisible(database, mcpServerKind, reachOf(caller(context)), id);
 
   const switchFor = async (
     { mcpServerId, agentId }: { mcpServerId: string; agentId: string },
@@ -62,7 +60,7 @@ export function mcpServerRpcs(router: ConnectRouter, options: CatalogServiceOpti
     },
 
     async getMcpServer({ mcpServerId }, context) {
-      return { mcpServer: show(await readVisible(mcpServerId, context), context) };
+      return { mcpServer: show(await read(mcpServerId, context), context) };
     },
 
     async listMcpServers({ pageSize, pageToken }, context) {
@@ -84,7 +82,7 @@ export function mcpServerRpcs(router: ConnectRouter, options: CatalogServiceOpti
     disableMcpServer: (request, context) => switchFor(request, false, context),
 
     async getMcpServerStatus({ mcpServerId }, context) {
-      const { item } = await readVisible(mcpServerId, context);
+      const { item } = await read(mcpServerId, context);
       return { agents: serverStatus(item, reachOf(caller(context)), ports) };
     },
 

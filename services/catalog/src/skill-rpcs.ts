@@ -5,7 +5,6 @@ import { cutPage, decodePageToken, pageSizeOf } from "@openhermit/paging";
 import { SkillSchema, type Skill } from "@openhermit/protocol/catalog/v1/skill";
 import { SkillService as SkillRpc } from "@openhermit/protocol/catalog/v1/skill_service";
 import { unpackBundle } from "@openhermit/skill-bundle";
-import { isVisible } from "./assignment-reach.ts";
 import { readBundle } from "./bundle-store.ts";
 import type { Stored } from "./catalog-item.ts";
 import type { CatalogServiceOptions, ChangeAuthor } from "./catalog-ports.ts";
@@ -13,6 +12,7 @@ import { putItem, removeItem, switchItem } from "./change-catalog.ts";
 import { toMessage } from "./item-message.ts";
 import { listVisible } from "./list-visible.ts";
 import { putBundle } from "./put-bundle.ts";
+import { readVisible } from "./read-visible.ts";
 import { skillNotFound } from "./skill.ts";
 import { skillKind } from "./skill-kind.ts";
 
@@ -27,11 +27,8 @@ export function skillRpcs(router: ConnectRouter, options: CatalogServiceOptions)
 
   const show = (stored: Stored<Skill>, context: HandlerContext): Skill => toMessage(stored, reachOf(caller(context)));
 
-  const readVisible = async (id: string, context: HandlerContext): Promise<Stored<Skill>> => {
-    const stored = (await skillKind.read(database, [id])).get(id);
-    if (stored === undefined || !isVisible(reachOf(caller(context)), stored.item)) throw skillNotFound(id);
-    return stored;
-  };
+  const read = (id: string, context: HandlerContext): Promise<Stored<Skill>> =>
+    readVisible(database, skillKind, reachOf(caller(context)), id);
 
   const switchFor = async (
     { skillId, agentId }: { skillId: string; agentId: string },
@@ -66,11 +63,11 @@ export function skillRpcs(router: ConnectRouter, options: CatalogServiceOptions)
       },
 
       async getSkill({ skillId }, context) {
-        return { skill: show(await readVisible(skillId, context), context) };
+        return { skill: show(await read(skillId, context), context) };
       },
 
       async getBundle({ skillId }, context) {
-        const { digest } = (await readVisible(skillId, context)).item;
+        const { digest } = (await read(skillId, context)).item;
         const data = await readBundle(database, digest);
         // The skill has moved to another bundle, or went, since it was read; a bundle stays for a day after that.
         if (data === undefined) throw skillNotFound(skillId);
