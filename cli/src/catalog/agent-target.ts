@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
+import { isAgentId } from "@openhermit/ids";
 import { listed } from "../listed.ts";
 
 /** Every agent, also every future one. */
@@ -10,7 +11,7 @@ export function agentTargetOption(description: string): Option {
 }
 
 function parseTarget(text: string): string {
-  if (text === EVERY_AGENT || /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  if (text === EVERY_AGENT || isAgentId(text)) return text;
   // A shell puts the names of files where a bare * stands.
   throw new InvalidArgumentError("It must be an agent's id; every agent is '*', in quotes.");
 }

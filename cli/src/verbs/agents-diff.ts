@@ -5,6 +5,7 @@ import {
   type FieldChange,
 } from "@openhermit/protocol/manifest/v1/manifest_service";
 import type { DeclareVerb } from "../declare-verb.ts";
+import { ExitCode } from "../exit-code.ts";
 import { fieldLines } from "../manifest/field-lines.ts";
 import { valueText } from "../manifest/value-text.ts";
 import { outputOption, printValue, type OutputFormat } from "../output/print.ts";
@@ -20,7 +21,6 @@ const EXAMPLES = `Examples:
 Compares all that the two run with: effective values, MCP servers and skills.
 Exit codes: 0 they run with the same, 2 they differ, 1 error.
 `;
-const DIFFER = 2;
 const UNSET = "-";
 /** The longest value that a table of a file or a pipe shows. */
 const ELSEWHERE = 200;
@@ -41,7 +41,7 @@ export const declareAgentsDiff: DeclareVerb = (agents, cli) => {
       const gateway = await cli.gateway();
       const response = await gateway.manifest.compareAgents({ agentId, otherAgentId });
       const { fields } = response;
-      if (fields.length > 0) cli.setExitCode(DIFFER);
+      if (fields.length > 0) cli.setExitCode(ExitCode.differs);
       const { terminal } = cli;
       if (options.output === "name") for (const { path } of fields) terminal.line(path);
       else if (options.output !== "table")

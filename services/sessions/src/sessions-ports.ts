@@ -13,7 +13,7 @@ import type { SessionsTiming } from "./timing.ts";
 export interface SessionsPorts {
   /** From memory. Throws unavailable as long as the agents were never read. */
   agentForTurn(agentId: string): { state: "unknown" | "stopped" | "ready" };
-  /** False when no sidecar that hosts the agent is ready on this gateway. */
+  /** False when no sidecar that hosts the agent is ready on this gateway, or too much waits for it already. */
   offerTurn(agentId: string, turn: RunTurn): boolean;
   /** False when no sidecar that hosts the agent is attached to this gateway. */
   cancelTurn(agentId: string, turnId: string, reason: string): boolean;
