@@ -22,7 +22,6 @@ import { createSessionsService, sessionsMigrations } from "@openhermit/sessions-
 import type { Log, Telemetry } from "@openhermit/telemetry";
 
 import { actorOf, callerOf, principalOf } from "./access/caller.ts";
-import { batchEvents } from "./batch-events.ts";
 import { compileSnapshots } from "./compile-snapshots.ts";
 import { withKnownOrigin } from "./known-origin.ts";
 import { createMeshMetrics } from "./mesh-metrics.ts";
@@ -134,7 +133,7 @@ export function wireServices(options: WireOptions): Services {
       drainSidecar: (sidecarId, graceMs) => mesh.drainSidecar(sidecarId, graceMs),
       revokeSidecars: (sidecarIds) => mesh.revokeSidecars(sidecarIds),
       gatewayUrl: options.gatewayUrl,
-      recordEvents: batchEvents((events) => activity.append(events)),
+      recordEvents: (events) => activity.append(events),
       async forgetAgents(tx, agentIds) {
         await catalog.forgetAgents(tx, agentIds);
         await health.forgetAgents(tx, agentIds);

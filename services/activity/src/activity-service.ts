@@ -12,6 +12,7 @@ import {
 } from "@openhermit/protocol/activity/v1/activity_service";
 import type { Event } from "@openhermit/protocol/activity/v1/event";
 import type { Log } from "@openhermit/telemetry";
+import { batchEvents } from "./batch-events.ts";
 import { toQuery } from "./event-query.ts";
 import { ACTIVITY_CHANNEL, insertEvents, readAfter, readNewest, type LogEntry } from "./event-store.ts";
 import { keyOfPageEnd, pageEndOf } from "./page-token.ts";
@@ -44,7 +45,7 @@ export interface ActivityService {
   ingestStatement(events: readonly Event[]): Sql;
   /** After the commit of an {@link ingestStatement}: the tails of this gateway read at once. */
   ingested(events: readonly Event[]): void;
-  /** Stores events of the gateway itself. Errors: DATABASE_UNAVAILABLE. */
+  /** Stores events of the gateway itself; those of one moment go together. Errors: DATABASE_UNAVAILABLE. */
   append(events: readonly Event[]): Promise<void>;
 }
 
@@ -64,6 +65,11 @@ export function createActivityService(options: ActivityServiceOptions): Activity
   const ingested = (events: readonly Event[]): void => {
     if (events.length > 0) hub.poke();
   };
+
+  const append = batchEvents(async (events) => {
+    await database.query(insertEvents(events, instance));
+    ingested(events);
+  });
 
   return {
     start() {
@@ -85,9 +91,7 @@ export function createActivityService(options: ActivityServiceOptions): Activity
     ingestStatement: (events) => insertEvents(events, instance),
     ingested,
     async append(events) {
-      if (events.length === 0) return;
-      await database.query(insertEvents(events, instance));
-      ingested(events);
+      if (events.length > 0) await append(events);
     },
     routes(router) {
       router.service(ActivityRpc, {
